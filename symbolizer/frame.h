@@ -1,0 +1,95 @@
+/* What a resolved frame is, and the messages that a worker speaks: data only.
+ *
+ * Three parties, two sockets a worker: the probe hands modules (fds) and takes tables; kiln asks names.
+ * A worker drains the probe's socket before it answers kiln: a module that kiln knows has arrived.
+ * All strings are sanitized UTF-8 without terminators, lengths beside them.
+ */
+#ifndef KILN_SYMBOLIZER_FRAME_H
+#define KILN_SYMBOLIZER_FRAME_H
+
+#include <linux/types.h>
+
+enum module_kind {
+	MODULE_KIND_FILE,
+	MODULE_KIND_VDSO,   /* the fd is a memfd with the image of the vDSO */
+	MODULE_KIND_KERNEL, /* the fd is a memfd with the text of /proc/kallsyms */
+	MODULE_KIND_ANONYMOUS,
+};
+
+enum module_symbols { SYMBOLS_STRIPPED, SYMBOLS_MINIMAL, SYMBOLS_FULL, SYMBOLS_JIT };
+
+#define BUILD_ID_MAX 32 /* bytes */
+
+enum symbolizer_message {
+	/* probe → worker */
+	SYMBOLIZER_MODULE = 1, /* struct module_message + 1 fd (read-only) */
+	SYMBOLIZER_BUILD,      /* struct build_message */
+	/* worker → probe */
+	SYMBOLIZER_TABLE, /* struct table_message; + 1 fd (sealed memfd, bpf/table.h) when status is TABLE_OK */
+	/* kiln → worker */
+	SYMBOLIZER_NAMES, /* struct names_request */
+	/* worker → kiln */
+	SYMBOLIZER_NAMED, /* struct names_answer: answers in the order and number of the request's offsets, perhaps
+			     in several messages */
+	SYMBOLIZER_INFO,  /* struct info_message: once a module, before its first names */
+};
+
+struct module_message {
+	__u32 module;
+	__u32 kind; /* enum module_kind */
+};
+
+struct build_message {
+	__u32 module;
+};
+
+enum table_status {
+	TABLE_OK,
+	TABLE_NO_EH_FRAME, /* the module has no unwind information */
+	TABLE_BAD,         /* it is damaged, or no ELF file for x86-64 */
+};
+
+struct table_message {
+	__u32 module;
+	__u32 status; /* enum table_status */
+	char why[120]; /* sanitized, terminated; empty when status is TABLE_OK */
+};
+
+struct names_request {
+	__u32 module;
+	__u32 count;
+	__u64 offsets[]; /* frame offsets of the module; of a return address already minus 1 */
+};
+#define NAMES_REQUEST_MAX 512
+
+/* One answer for each offset, in order. function_length 0: no name and no FDE (kiln writes module+0xADDRESS with
+ * `start`); flags NAME_FDE: no symbol, but an FDE covers it (kiln writes module+0xSTART). */
+struct name_entry {
+	__u64 start;  /* ELF virtual address of the function's or FDE's start; without either of the address itself */
+	__u32 line;   /* 0 unknown */
+	__u16 flags;  /* NAME_… */
+	__u16 function_length; /* bytes of the demangled name, that follow the struct */
+	__u16 file_length;     /* bytes of the file's path, that follow the name */
+	__u16 reserved[3];
+	/* function, file, then padding to 8 bytes */
+};
+#define NAME_FDE 1
+#define NAME_LENGTH_MAX 4096 /* longer names are cut, and end in … */
+
+struct names_answer {
+	__u32 module;
+	__u32 first; /* number of the request's first offset that is answered here */
+	__u32 count;
+	__u32 reserved;
+	/* count × struct name_entry with their strings */
+};
+
+struct info_message {
+	__u32 module;
+	__u32 symbols; /* enum module_symbols */
+	__u32 build_id_length;
+	__u8 build_id[BUILD_ID_MAX];
+	char why[120]; /* why there are no names, terminated; empty when all is well */
+};
+
+#endif
