@@ -143,7 +143,8 @@ struct error *channel_send(struct channel *channel, uint32_t type, const void *p
 	return enqueue(channel, parts, 2, fds, fd_count);
 }
 
-static void flush_queue(struct channel *channel)
+/* Returns false when the peer has gone; the channel may have been destroyed then. */
+static bool flush_queue(struct channel *channel)
 {
 	while (channel->first) {
 		struct queued *queued = channel->first;
@@ -151,9 +152,11 @@ static void flush_queue(struct channel *channel)
 
 		if (send_bytes(channel->fd, &part, 1, queued->fds, queued->fd_count) < 0) {
 			if (errno != EAGAIN && errno != EWOULDBLOCK && errno != ENOBUFS &&
-			    errno != ETOOMANYREFS)
+			    errno != ETOOMANYREFS) {
 				channel_close(channel);
-			return;
+				return false;
+			}
+			return true;
 		}
 		channel->first = queued->next;
 		if (!channel->first)
@@ -162,6 +165,7 @@ static void flush_queue(struct channel *channel)
 		queued_destroy(queued);
 	}
 	error_destroy(loop_change_fd(channel->source, EPOLLIN));
+	return true;
 }
 
 static void take_fds(struct msghdr *header, struct message *message)
@@ -240,15 +244,11 @@ void channel_drain(struct channel *channel)
 static void on_ready(void *arg, uint32_t events)
 {
 	struct channel *channel = arg;
-	bool destroyed = false;
 
-	if (events & EPOLLOUT) {
-		flush_queue(channel);
-		if (channel->closed)
-			return;
-	}
+	if ((events & EPOLLOUT) && !flush_queue(channel))
+		return;
 	/* A bounded turn: a peer that never stops talking must not starve the other fds of the loop. */
-	for (int i = 0; i < 64 && !destroyed && !channel->closed; i++) {
+	for (int i = 0; i < 64; i++) {
 		if (!receive_one(channel))
 			return;
 	}

@@ -67,6 +67,7 @@ struct facts {
 	bool uses_cpu_clock;    /* cpu-clock, not hardware cycles */
 	const char *heap_why;   /* why the heap is not measured */
 	uint64_t lost[LOST_REASONS]; /* LOST_READER_DROPPED: only what the session dropped, the profile adds its own */
+	bool is_rescued;        /* saved after the probe had died: the end of the session is missing */
 };
 /* Copies the facts in (strings too) and counts as a change. */
 struct error *profile_set_facts(struct profile *profile, const struct facts *facts);

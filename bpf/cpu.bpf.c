@@ -1,0 +1,312 @@
+/* CPU samples of one process, and what happens to that process.
+ *
+ * A perf event on each CPU runs on_cpu_sample(), for every process: the target is tested first, the rest costs
+ * nothing. A sample is put together in a scratch slot of its CPU and copied into the ring in one piece, so that
+ * its length is what it needs. Accounts close: attempts == delivered + lost_ring_full + lost_scratch_busy; a reader
+ * that looks while a program runs may see one attempt a CPU that is not decided yet.
+ */
+#include "bpf/unwind.bpf.h"
+
+#include <linux/bpf_perf_event.h>
+
+#include "bpf/kernel.h"
+
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_tracing.h>
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+/* ---- set before load ---- */
+const volatile __u32 config_tgid;
+const volatile __u32 config_wants_user;
+const volatile __u32 config_wants_kernel;
+const volatile __u64 config_wakeup_bytes; /* with more than this in the ring the reader is woken */
+
+/* ---- read by the probe ---- */
+__u64 control_lost; /* control records that found their ring full */
+
+__u64 unknown_sent_ns; /* when CONTROL_UNKNOWN_PC was sent last */
+__u32 exit_sent;
+
+#define UNKNOWN_INTERVAL_NS 5000000ull
+#define USER_ADDRESS_MIN    0x1000ull /* lower and higher are no code: nothing that a new look at the maps would find */
+#define USER_ADDRESS_END    0x800000000000ull
+
+/* A perf event can interrupt another program of ours, which may have been interrupted itself. */
+#define SCRATCH_SLOTS 3
+#define THREADS_MAX   (1u << 20)
+
+#define SAMPLE_BYTES_MAX (sizeof(struct sample_record) + WALK_FRAMES_MAX * sizeof(__u64))
+
+struct scratch {
+	__u32 claimed;
+	__u32 reserved;
+	struct walk walk;
+	union {
+		__u8 room[SAMPLE_BYTES_MAX];
+		struct sample_record record;
+	};
+};
+
+/* Sizes of these arrays and rings are set before load: CPUs × slots, CPUs, by rate. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SCRATCH_SLOTS);
+	__type(key, __u32);
+	__type(value, struct scratch);
+} scratches SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct cpu_counters);
+} counters SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 20);
+} samples SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 16);
+} control SEC(".maps");
+
+static __always_inline void control_send(__u32 kind, __u32 pid, __u64 value, __u64 cpu_ns)
+{
+	struct control_record record = {
+		.kind = kind,
+		.pid = pid,
+		.time_ns = bpf_ktime_get_ns(),
+		.value = value,
+		.cpu_ns = cpu_ns,
+	};
+
+	if (bpf_ringbuf_output(&control, &record, sizeof(record), 0))
+		__sync_fetch_and_add(&control_lost, 1);
+}
+
+/* Once per interval, on whatever CPU comes first: the probe then reads the maps again. */
+static __always_inline void unknown_pc_send(__u64 pc, __u64 now_ns)
+{
+	__u64 sent_ns = *(volatile __u64 *)&unknown_sent_ns;
+
+	if (pc < USER_ADDRESS_MIN || pc >= USER_ADDRESS_END)
+		return;
+	if (sent_ns && now_ns - sent_ns < UNKNOWN_INTERVAL_NS)
+		return;
+	if (__sync_val_compare_and_swap(&unknown_sent_ns, sent_ns, now_ns) == sent_ns)
+		control_send(CONTROL_UNKNOWN_PC, config_tgid, pc, 0);
+}
+
+static __always_inline struct scratch *scratch_claim(__u32 cpu)
+{
+	for (__u32 i = 0; i < SCRATCH_SLOTS; i++) {
+		__u32 slot = cpu * SCRATCH_SLOTS + i;
+		struct scratch *scratch = bpf_map_lookup_elem(&scratches, &slot);
+
+		if (scratch && __sync_val_compare_and_swap(&scratch->claimed, 0, 1) == 0)
+			return scratch;
+	}
+	return NULL;
+}
+
+static __always_inline void scratch_release(struct scratch *scratch)
+{
+	__sync_lock_test_and_set(&scratch->claimed, 0);
+}
+
+/* The kernel's own unwinder fills in the kernel frames; returns how many. */
+static __always_inline __u32 kernel_stack_take(struct bpf_perf_event_data *ctx, struct scratch *scratch)
+{
+	long bytes = bpf_get_stack(ctx, scratch->record.frames, STACK_KERNEL_MAX * sizeof(__u64), 0);
+	__u32 count;
+
+	if (bytes < (long)sizeof(__u64)) {
+		/* It has no room for another one at the moment: the interrupted instruction is known all the same. */
+		scratch->record.frames[0] = FRAME(MODULE_KERNEL, ctx->regs.rip);
+		return 1;
+	}
+	count = (__u32)bytes / sizeof(__u64);
+	for (__u32 i = 0; i < STACK_KERNEL_MAX; i++) {
+		if (i >= count)
+			break;
+		scratch->record.frames[i] = FRAME(MODULE_KERNEL, scratch->record.frames[i]);
+	}
+	return count;
+}
+
+static __always_inline void user_stack_walk(struct scratch *scratch, __u64 pc, __u64 sp, __u64 bp, __u32 first)
+{
+	struct walk_context context = {.walk = &scratch->walk, .frames = scratch->record.frames};
+
+	walk_start(&scratch->walk, pc, sp, bp, first);
+	bpf_loop(STACK_USER_MAX, walk_step, &context, 0);
+}
+
+static __always_inline void sample_fill(struct bpf_perf_event_data *ctx, struct scratch *scratch, __u32 mode,
+					__u32 cpu, __u64 now_ns)
+{
+	__u64 pc = ctx->regs.rip, sp = ctx->regs.rsp, bp = ctx->regs.rbp;
+	struct sample_record *record = &scratch->record;
+	__u32 kernel_count = 0;
+
+	record->time_ns = now_ns;
+	record->tid = (__u32)bpf_get_current_pid_tgid();
+	record->cpu = cpu;
+	record->mode = mode;
+	record->reserved = 0;
+	if (mode == SAMPLE_KERNEL) {
+		struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
+
+		kernel_count = kernel_stack_take(ctx, scratch);
+		pc = regs->rip;
+		sp = regs->rsp;
+		bp = regs->rbp;
+	}
+	if (pc || mode == SAMPLE_USER) {
+		user_stack_walk(scratch, pc, sp, bp, kernel_count);
+	} else {
+		/* A worker that never returns to user space (io_uring): copy_thread() clears its registers. */
+		walk_start(&scratch->walk, 0, 0, 0, kernel_count);
+		scratch->walk.end = STACK_COMPLETE;
+	}
+	record->kernel_count = kernel_count;
+	record->user_count = scratch->walk.count;
+	record->end = scratch->walk.end;
+}
+
+/* Copies the sample into the ring; nonzero: the ring is full. */
+static __always_inline long sample_send(struct scratch *scratch)
+{
+	__u64 used = bpf_ringbuf_query(&samples, BPF_RB_AVAIL_DATA);
+	/* The reader comes by itself, at its own pace; it is woken (which costs) only when it is late. */
+	__u64 flags = used > config_wakeup_bytes ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
+	__u32 count = scratch->record.kernel_count + scratch->record.user_count;
+	__u32 bytes = sizeof(struct sample_record) + count * sizeof(__u64);
+
+	walk_opaque(bytes);
+	if (bytes > SAMPLE_BYTES_MAX)
+		bytes = SAMPLE_BYTES_MAX; /* never: for the verifier */
+	return bpf_ringbuf_output(&samples, &scratch->record, bytes, flags);
+}
+
+SEC("perf_event")
+int on_cpu_sample(struct bpf_perf_event_data *ctx)
+{
+	struct cpu_counters *counter;
+	struct scratch *scratch;
+	__u32 cpu, mode;
+	__u64 now_ns;
+
+	if (bpf_get_current_pid_tgid() >> 32 != config_tgid)
+		return 0;
+	mode = (ctx->regs.cs & 3) ? SAMPLE_USER : SAMPLE_KERNEL;
+	if (mode == SAMPLE_USER ? !config_wants_user : !config_wants_kernel)
+		return 0;
+	now_ns = bpf_ktime_get_ns();
+	cpu = bpf_get_smp_processor_id();
+	counter = bpf_map_lookup_elem(&counters, &cpu);
+	if (!counter)
+		return 0; /* never: there is one for every possible CPU */
+	__sync_fetch_and_add(&counter->attempts, 1);
+	scratch = scratch_claim(cpu);
+	if (!scratch) {
+		__sync_fetch_and_add(&counter->lost_scratch_busy, 1);
+		return 0;
+	}
+	sample_fill(ctx, scratch, mode, cpu, now_ns);
+	if (scratch->walk.unknown_pc) {
+		__sync_fetch_and_add(&counter->unknown_pc, 1);
+		unknown_pc_send(scratch->walk.unknown_pc, now_ns);
+	}
+	if (sample_send(scratch))
+		__sync_fetch_and_add(&counter->lost_ring_full, 1);
+	else
+		__sync_fetch_and_add(&counter->delivered, 1);
+	scratch_release(scratch);
+	__sync_fetch_and_add(&counter->program_ns, bpf_ktime_get_ns() - now_ns);
+	return 0;
+}
+
+/* ---- the target's life ---- */
+
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(on_exec, struct task_struct *task)
+{
+	__u64 count;
+
+	if ((__u32)task->tgid != config_tgid)
+		return 0;
+	count = __sync_fetch_and_add(&exec_count, 1) + 1;
+	control_send(CONTROL_EXEC, task->tgid, count, 0);
+	return 0;
+}
+
+SEC("tp_btf/sched_process_fork")
+int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
+{
+	if ((__u32)parent->tgid != config_tgid || child->tgid == parent->tgid)
+		return 0;
+	control_send(CONTROL_FORK, child->pid, 0, 0);
+	return 0;
+}
+
+struct runtime_sum {
+	__u64 node; /* address of the list node that comes next */
+	__u64 head;
+	__u64 ns;
+};
+
+static long runtime_add_thread(__u32 index, struct runtime_sum *sum)
+{
+	struct list_head *node = (struct list_head *)sum->node;
+	struct task_struct *task = (void *)node - bpf_core_field_offset(struct task_struct, thread_node);
+
+	if (!node || sum->node == sum->head)
+		return 1;
+	sum->ns += BPF_CORE_READ(task, se.sum_exec_runtime);
+	sum->node = (__u64)BPF_CORE_READ(node, next);
+	return 0;
+}
+
+/* CPU time of all threads, the dead ones included. The scheduler brings the running thread's own up to date at its
+ * ticks: that much may be missing. 0: threads were released while they were summed up, or there are too many. */
+static __always_inline __u64 runtime_get_ns(struct task_struct *task)
+{
+	struct signal_struct *signal = task->signal;
+	struct runtime_sum sum = {0};
+
+	for (int i = 0; i < 3; i++) {
+		__u64 released_ns = BPF_CORE_READ(signal, sum_sched_runtime);
+
+		sum.ns = released_ns;
+		sum.head = (__u64)signal + bpf_core_field_offset(struct signal_struct, thread_head);
+		sum.node = (__u64)BPF_CORE_READ(signal, thread_head.next);
+		bpf_loop(THREADS_MAX, runtime_add_thread, &sum, 0);
+		if (sum.node == sum.head && BPF_CORE_READ(signal, sum_sched_runtime) == released_ns)
+			return sum.ns;
+	}
+	return 0;
+}
+
+/* signal->live is 0 when the last thread passes here (do_exit() has counted it down before); two that die at once
+ * may both see 0. */
+SEC("tp_btf/sched_process_exit")
+int BPF_PROG(on_exit, struct task_struct *task)
+{
+	struct signal_struct *signal;
+	__u32 status;
+
+	if ((__u32)task->tgid != config_tgid)
+		return 0;
+	signal = task->signal;
+	if (signal->live.counter != 0 || __sync_lock_test_and_set(&exit_sent, 1))
+		return 0;
+	/* As wait_task_zombie() in kernel/exit.c decides it. */
+	status = (signal->flags & SIGNAL_GROUP_EXIT) ? signal->group_exit_code : task->group_leader->exit_code;
+	control_send(CONTROL_EXIT, task->tgid, status, runtime_get_ns(task));
+	return 0;
+}

@@ -1,0 +1,43 @@
+/* The few kernel structs that the programs read: libbpf relocates each access to the running kernel's layout (CO-RE).
+ *
+ * Only the fields that are used are declared; their order and offsets here mean nothing.
+ */
+#ifndef KILN_BPF_KERNEL_H
+#define KILN_BPF_KERNEL_H
+
+#define RELOCATED __attribute__((preserve_access_index))
+
+struct list_head {
+	struct list_head *next;
+} RELOCATED;
+
+typedef struct {
+	int counter;
+} RELOCATED atomic_t;
+
+struct sched_entity {
+	__u64 sum_exec_runtime;
+} RELOCATED;
+
+struct signal_struct {
+	atomic_t live; /* threads that have not passed do_exit() */
+	struct list_head thread_head;
+	int group_exit_code;
+	unsigned int flags;
+	unsigned long long sum_sched_runtime; /* of the threads that were released already */
+} RELOCATED;
+
+/* include/linux/sched/signal.h: group_exit_code is what wait(2) will report */
+#define SIGNAL_GROUP_EXIT 0x00000004
+
+struct task_struct {
+	int pid;
+	int tgid;
+	int exit_code;
+	struct task_struct *group_leader;
+	struct signal_struct *signal;
+	struct list_head thread_node;
+	struct sched_entity se;
+} RELOCATED;
+
+#endif

@@ -1,0 +1,365 @@
+/* The table walker: from (pc, sp, bp) to the frames of a user stack, one frame a step.
+ *
+ * It compiles for BPF, where walk_step() is the callback of bpf_loop(), and as plain C for tests and fuzzing.
+ * Whoever includes it as plain C defines the five accessors below first (static functions).
+ *
+ * A step looks the pc up in the mappings (binary search, the last hit remembered), then in its module's table
+ * (page index, binary search inside one 64 KiB value), and applies the rule. Nothing that comes from the target's
+ * memory is trusted: the CFA must grow, the return address must lie in an executable mapping. Nothing that comes
+ * from a table can lead outside of it: every index is masked, and the probe has checked the table before (tables.c).
+ *
+ * Mappings and tables may be replaced between two steps: every lookup that fails ends the walk with its reason.
+ */
+#ifndef KILN_BPF_UNWIND_BPF_H
+#define KILN_BPF_UNWIND_BPF_H
+
+#include "bpf/events.h"
+#include "bpf/table.h"
+
+#define TABLE_CHUNK_MASK (TABLE_CHUNK_WORDS - 1)
+#define TABLE_WORD_BYTES 4
+
+/* Steps of a binary search: the mappings of a process (vm.max_map_count is 65,530 by default), and the rows of a
+ * page, which lie in one chunk. */
+#define MAPPINGS_MAX	     ((1u << MAPPING_SEARCH_STEPS) - 1)
+#define MAPPING_SEARCH_STEPS 17
+#define ROW_SEARCH_STEPS     TABLE_CHUNK_SHIFT
+
+/* The longest stack that one record holds, and a little room for a kernel frame more than expected. */
+#define WALK_FRAMES_MAX (STACK_KERNEL_MAX + 1 + STACK_USER_MAX)
+
+/* What one walk knows. Lives in scratch memory: the BPF stack has 512 bytes. */
+struct walk {
+	__u64 pc, sp, bp;
+	__u64 unknown_pc; /* the pc that was in no mapping; 0: none */
+	struct mapping mapping; /* the last hit */
+	__u32 table_module; /* whose header is remembered; 0: none */
+	__u32 first_page, page_count, pages_at, rules_at;
+	__u32 first; /* index of the leaf in frames */
+	__u32 count; /* frames written */
+	__u32 end;   /* enum stack_end */
+};
+
+struct walk_context {
+	struct walk *walk;
+	__u64 *frames; /* WALK_FRAMES_MAX of them */
+};
+
+#ifdef __bpf__
+
+#include <linux/bpf.h>
+
+#include <bpf/bpf_helpers.h>
+
+/* One slot, which holds the current array of mappings: a new array replaces it by one update. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, 1);
+	__uint(key_size, sizeof(__u32));
+	__array(
+		values, struct {
+			__uint(type, BPF_MAP_TYPE_ARRAY);
+			__uint(max_entries, 1);
+			__uint(map_flags, BPF_F_INNER_MAP | BPF_F_MMAPABLE | BPF_F_RDONLY_PROG);
+			__uint(key_size, sizeof(__u32));
+			__uint(value_size, sizeof(struct mapping));
+		});
+} mappings SEC(".maps");
+
+/* The tables by module id. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, MODULE_LIMIT);
+	__uint(key_size, sizeof(__u32));
+	__array(
+		values, struct {
+			__uint(type, BPF_MAP_TYPE_ARRAY);
+			__uint(max_entries, 1);
+			__uint(map_flags, BPF_F_INNER_MAP | BPF_F_MMAPABLE | BPF_F_RDONLY_PROG);
+			__uint(key_size, sizeof(__u32));
+			__uint(value_size, TABLE_CHUNK_BYTES);
+		});
+} tables SEC(".maps");
+
+__u64 exec_count; /* of the target since the programs were loaded */
+
+static __always_inline void *walk_get_mappings(void)
+{
+	__u32 slot = 0;
+
+	return bpf_map_lookup_elem(&mappings, &slot);
+}
+
+static __always_inline const void *walk_get_mapping(void *array, __u32 index)
+{
+	return bpf_map_lookup_elem(array, &index);
+}
+
+static __always_inline void *walk_get_table(__u32 module)
+{
+	return bpf_map_lookup_elem(&tables, &module);
+}
+
+static __always_inline const __u32 *walk_get_chunk(void *table, __u32 chunk)
+{
+	return bpf_map_lookup_elem(table, &chunk);
+}
+
+static __always_inline __u64 walk_get_exec_count(void)
+{
+	return *(volatile __u64 *)&exec_count;
+}
+
+static __always_inline long walk_read_stack(__u64 *ret, __u32 bytes, __u64 address)
+{
+	return bpf_probe_read_user(ret, bytes, (const void *)address);
+}
+
+/* Keeps the compiler from dropping a mask that only the verifier needs. */
+#define walk_opaque(variable) asm volatile("" : "+r"(variable))
+
+#else
+
+#ifndef __always_inline
+#define __always_inline inline __attribute__((always_inline))
+#endif
+#define walk_opaque(variable) ((void)0)
+
+#endif
+
+/* Makes the mapping of pc the walk's last hit; 0: pc is in no known executable mapping. */
+static __always_inline int walk_find_mapping(struct walk *walk, __u64 pc)
+{
+	const struct mapping_header *header;
+	const struct mapping *mapping;
+	__u32 base = 0, left;
+	void *array;
+
+	if (pc >= walk->mapping.start && pc < walk->mapping.end)
+		return 1;
+	array = walk_get_mappings();
+	if (!array)
+		return 0;
+	header = walk_get_mapping(array, 0);
+	if (!header || header->exec_count != walk_get_exec_count())
+		return 0;
+	/* The last element that starts at or below pc; the header stands for "none". */
+	left = (__u32)header->count + 1;
+	for (int i = 0; i < MAPPING_SEARCH_STEPS && left > 1; i++) {
+		__u32 half = left / 2;
+
+		mapping = walk_get_mapping(array, base + half);
+		if (!mapping)
+			return 0;
+		if (mapping->start <= pc)
+			base += half;
+		left -= half;
+	}
+	if (!base)
+		return 0;
+	mapping = walk_get_mapping(array, base);
+	if (!mapping || pc < mapping->start || pc >= mapping->end)
+		return 0;
+	walk->mapping = *mapping;
+	return 1;
+}
+
+/* The remembered header becomes that of table; 0: there is no such table. */
+static __always_inline int walk_use_table(struct walk *walk, void *table, __u32 module)
+{
+	const __u32 *chunk;
+
+	if (walk->table_module == module)
+		return 1;
+	chunk = walk_get_chunk(table, 0);
+	if (!chunk)
+		return 0;
+	walk->first_page = ((const struct table_header *)chunk)->first_page;
+	walk->page_count = ((const struct table_header *)chunk)->page_count;
+	walk->pages_at = ((const struct table_header *)chunk)->pages_at;
+	walk->rules_at = ((const struct table_header *)chunk)->rules_at;
+	walk->table_module = module;
+	return 1;
+}
+
+/* The rule number of a file offset. Outside of the table's pages it is 0, the gap, as on every failure: a frame
+ * that has lost its table in the middle of a walk has no rule. */
+static __always_inline __u32 walk_find_rule(struct walk *walk, void *table, __u64 offset)
+{
+	__u64 page = (offset >> TABLE_PAGE_SHIFT) - walk->first_page;
+	__u32 wanted = TABLE_ROW(offset & ((1 << TABLE_PAGE_SHIFT) - 1), TABLE_RULES_MAX - 1);
+	__u32 at, first, end, inside, left, row = 0;
+	const __u32 *chunk;
+
+	if (page >= walk->page_count)
+		return 0;
+	at = walk->pages_at + (__u32)page;
+	chunk = walk_get_chunk(table, at >> TABLE_CHUNK_SHIFT);
+	if (!chunk)
+		return 0;
+	inside = at & TABLE_CHUNK_MASK;
+	walk_opaque(inside);
+	first = chunk[inside & TABLE_CHUNK_MASK];
+	at++;
+	inside = at & TABLE_CHUNK_MASK;
+	if (!inside) {
+		chunk = walk_get_chunk(table, at >> TABLE_CHUNK_SHIFT);
+		if (!chunk)
+			return 0;
+	}
+	walk_opaque(inside);
+	end = chunk[inside & TABLE_CHUNK_MASK];
+
+	chunk = walk_get_chunk(table, first >> TABLE_CHUNK_SHIFT);
+	if (!chunk)
+		return 0;
+	/* The last row at or below the offset: the first row of a page is at offset 0. */
+	left = end - first;
+	for (int i = 0; i < ROW_SEARCH_STEPS && left > 1; i++) {
+		__u32 half = left / 2;
+
+		inside = first + half;
+		walk_opaque(inside);
+		if (chunk[inside & TABLE_CHUNK_MASK] <= wanted)
+			first += half;
+		left -= half;
+	}
+	inside = first;
+	walk_opaque(inside);
+	row = chunk[inside & TABLE_CHUNK_MASK];
+	return TABLE_ROW_RULE(row);
+}
+
+/* Applies a rule: pc, sp and bp become the caller's. Returns STACK_ENDS when the walk goes on, else why it ends. */
+static __always_inline __u32 walk_apply_rule(struct walk *walk, void *table, __u32 rule)
+{
+	__u32 at = walk->rules_at + rule * (sizeof(struct unwind_rule) / TABLE_WORD_BYTES);
+	__u32 inside = at & TABLE_CHUNK_MASK & ~3u, kinds;
+	__s32 cfa_offset, rbp_offset;
+	__u64 cfa, saved[2];
+	const __u32 *chunk;
+
+	chunk = walk_get_chunk(table, at >> TABLE_CHUNK_SHIFT);
+	if (!chunk)
+		return STACK_NO_RULE;
+	walk_opaque(inside);
+	inside &= TABLE_CHUNK_MASK & ~3u;
+	/* the words of a struct unwind_rule */
+	kinds = chunk[inside];
+	cfa_offset = (__s32)chunk[inside + 1];
+	rbp_offset = (__s32)chunk[inside + 2];
+
+	switch (kinds & 0xff) {
+	case UNWIND_ROOT:
+		return STACK_COMPLETE;
+	case UNWIND_CFA_RSP:
+		cfa = walk->sp + (__s64)cfa_offset;
+		break;
+	case UNWIND_CFA_RBP:
+		cfa = walk->bp + (__s64)cfa_offset;
+		break;
+	default:
+		return STACK_NO_RULE;
+	}
+	if (cfa <= walk->sp)
+		return STACK_BAD_CFA;
+
+	kinds = kinds >> 8 & 0xff;
+	if (kinds == UNWIND_RBP_AT_CFA && rbp_offset == -16) {
+		/* By far the most frequent place: one read for both. */
+		if (walk_read_stack(saved, 16, cfa - 16))
+			return STACK_UNREADABLE;
+		walk->bp = saved[0];
+	} else {
+		if (walk_read_stack(&saved[1], 8, cfa - 8))
+			return STACK_UNREADABLE;
+		if (kinds == UNWIND_RBP_AT_CFA) {
+			if (walk_read_stack(&saved[0], 8, cfa + (__s64)rbp_offset))
+				return STACK_UNREADABLE;
+			walk->bp = saved[0];
+		} else if (kinds == UNWIND_RBP_UNDEFINED) {
+			walk->bp = 0; /* a rule that needs it ends as STACK_BAD_CFA */
+		}
+	}
+	walk->sp = cfa;
+	walk->pc = saved[1];
+	return walk->pc ? STACK_ENDS : STACK_COMPLETE;
+}
+
+/* Writes one frame; 0: there is no room. */
+static __always_inline int walk_put_frame(struct walk_context *context, __u32 index, __u64 frame)
+{
+	__u32 at = context->walk->first + index;
+
+	walk_opaque(at);
+	if (at >= WALK_FRAMES_MAX)
+		return 0;
+	context->frames[at] = frame;
+	context->walk->count = index + 1;
+	return 1;
+}
+
+/* Why the walk ends at this frame, or STACK_ENDS. */
+static __always_inline __u32 walk_one_frame(__u32 index, struct walk_context *context)
+{
+	struct walk *walk = context->walk;
+	/* A return address is the byte after the call, which may belong to the next function, or to nothing. */
+	__u64 lookup = walk->pc - (index ? 1 : 0), offset;
+	void *table;
+	__u32 rule;
+
+	if (!walk_find_mapping(walk, lookup)) {
+		walk->unknown_pc = lookup;
+		if (index)
+			return STACK_BAD_RETURN;
+		walk_put_frame(context, index, FRAME(MODULE_UNKNOWN, walk->pc));
+		return STACK_NO_MAPPING;
+	}
+	/* A caller's trampoline is no caller. */
+	if ((walk->mapping.flags & MAPPING_TRAMPOLINE) && index)
+		return STACK_TRAMPOLINE;
+	offset = walk->mapping.offset - walk->mapping.start;
+	if (!walk_put_frame(context, index, FRAME(walk->mapping.module, walk->pc + offset)))
+		return STACK_TRUNCATED;
+	if (walk->mapping.flags & MAPPING_TRAMPOLINE)
+		return STACK_TRAMPOLINE;
+	if (walk->mapping.module == MODULE_ANONYMOUS)
+		return STACK_JIT;
+
+	table = walk_get_table(walk->mapping.module);
+	if (!table || !walk_use_table(walk, table, walk->mapping.module))
+		return STACK_NO_TABLE;
+	rule = walk_find_rule(walk, table, lookup + offset);
+	if (rule == 0)
+		return STACK_NO_RULE;
+	return walk_apply_rule(walk, table, rule);
+}
+
+/* One frame; nonzero ends the walk. The callback of bpf_loop(STACK_USER_MAX, …). */
+static long walk_step(__u32 index, struct walk_context *context)
+{
+	__u32 end = walk_one_frame(index, context);
+
+	if (end == STACK_ENDS)
+		return 0;
+	context->walk->end = end;
+	return 1;
+}
+
+/* Before the first step. first: where the leaf goes in the frames. */
+static __always_inline void walk_start(struct walk *walk, __u64 pc, __u64 sp, __u64 bp, __u32 first)
+{
+	walk->pc = pc;
+	walk->sp = sp;
+	walk->bp = bp;
+	walk->unknown_pc = 0;
+	walk->mapping.start = 0;
+	walk->mapping.end = 0;
+	walk->table_module = 0;
+	walk->first = first;
+	walk->count = 0;
+	/* If no step ends it, then it is too deep. */
+	walk->end = STACK_TRUNCATED;
+}
+
+#endif

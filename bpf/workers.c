@@ -1,0 +1,337 @@
+#include "bpf/workers.h"
+
+#include "base/array.h"
+#include "base/channel.h"
+#include "base/cleanup.h"
+#include "bpf/supervisor.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+
+/* A module that cost so many workers is set aside. */
+#define FAILURES_MAX 2
+/* A worker that dies so often is not started again: its sandbox or its machine is broken, not a module. */
+#define STARTS_MAX 64
+/* Deadline of a table: 2 s and 20 ms a MB. */
+#define DEADLINE_MS	   2000
+#define DEADLINE_MS_PER_MB 20
+
+struct handed_module {
+	uint32_t module;
+	enum module_kind kind;
+	int fd;
+	uint64_t size_bytes;
+	unsigned table_failures, names_failures;
+	bool waits_for_table;
+};
+
+struct worker {
+	struct workers *workers;
+	struct child child;
+	struct channel *channel;
+	bool is_names;
+	unsigned starts;
+};
+
+struct workers {
+	struct loop *loop;
+	int (*worker_main)(int probe_fd, int kiln_fd);
+	const struct workers_ops *ops;
+	void *arg;
+	struct worker names, tables;
+	ARRAY(struct handed_module)
+	modules;
+	/* Waiting tables, smallest first: a binary heap of indices into modules. */
+	ARRAY(size_t)
+	heap;
+	ptrdiff_t building; /* index into modules; -1: none */
+	struct loop_source *deadline;
+	bool ending;
+};
+
+/* ---- the queue of tables: a binary heap by size ---- */
+
+static uint64_t size_at(const struct workers *workers, size_t place)
+{
+	return workers->modules.items[workers->heap.items[place]].size_bytes;
+}
+
+static void swap_places(struct workers *workers, size_t a, size_t b)
+{
+	size_t index = workers->heap.items[a];
+
+	workers->heap.items[a] = workers->heap.items[b];
+	workers->heap.items[b] = index;
+}
+
+static bool heap_push(struct workers *workers, size_t index)
+{
+	size_t place = workers->heap.count;
+
+	if (!array_append(&workers->heap, index))
+		return false;
+	while (place && size_at(workers, place) < size_at(workers, (place - 1) / 2)) {
+		swap_places(workers, place, (place - 1) / 2);
+		place = (place - 1) / 2;
+	}
+	return true;
+}
+
+static size_t heap_pop(struct workers *workers)
+{
+	size_t top = workers->heap.items[0], place = 0;
+
+	workers->heap.items[0] = workers->heap.items[--workers->heap.count];
+	for (;;) {
+		size_t child = 2 * place + 1;
+
+		if (child + 1 < workers->heap.count && size_at(workers, child + 1) < size_at(workers, child))
+			child++;
+		if (child >= workers->heap.count || size_at(workers, place) <= size_at(workers, child))
+			return top;
+		swap_places(workers, place, child);
+		place = child;
+	}
+}
+
+/* ---- talking ---- */
+
+static struct error *hand_over(struct worker *worker, const struct handed_module *module)
+{
+	struct module_message message = {.module = module->module, .kind = module->kind};
+
+	if (!worker->channel)
+		return error_create(ERROR_GENERAL, 0, NULL, "the worker died too often");
+	return channel_send(worker->channel, SYMBOLIZER_MODULE, &message, sizeof(message), &module->fd, 1);
+}
+
+static void build_next(struct workers *workers);
+
+static void answer_table(struct workers *workers, size_t index, int fd, const char *why)
+{
+	workers->modules.items[index].waits_for_table = false;
+	workers->ops->table(workers->arg, workers->modules.items[index].module, fd, why);
+}
+
+static void kill_worker(struct worker *worker)
+{
+	if (worker->child.pid > 0)
+		kill(worker->child.pid, SIGKILL);
+}
+
+static void on_deadline(void *arg)
+{
+	struct workers *workers = arg;
+
+	/* Its end brings workers_handle_exit(), which counts the failure and goes on. */
+	kill_worker(&workers->tables);
+}
+
+static void build_next(struct workers *workers)
+{
+	while (workers->building < 0 && workers->heap.count) {
+		size_t index = heap_pop(workers);
+		struct handed_module *module = &workers->modules.items[index];
+		struct build_message message = {.module = module->module};
+		uint64_t ms = DEADLINE_MS + DEADLINE_MS_PER_MB * (module->size_bytes >> 20);
+		struct error *error = hand_over(&workers->tables, module);
+
+		if (!error)
+			error = channel_send(workers->tables.channel, SYMBOLIZER_BUILD, &message,
+					     sizeof(message), NULL, 0);
+		if (error) {
+			answer_table(workers, index, -1, error_get_message(error));
+			error_destroy(error);
+			continue;
+		}
+		workers->building = (ptrdiff_t)index;
+		error_destroy(loop_set_timer(workers->deadline, ms > 600000 ? 600000 : (unsigned)ms, 0));
+	}
+}
+
+static void on_table(struct workers *workers, struct message *message)
+{
+	const struct table_message *table = message->payload;
+	size_t index = (size_t)workers->building;
+	char why[sizeof(table->why)];
+
+	/* An answer that nobody asked for is dropped: the worker may be the target's puppet. */
+	if (message->length != sizeof(*table) || workers->building < 0 ||
+	    workers->modules.items[index].module != table->module)
+		return;
+	snprintf(why, sizeof(why), "%.*s", (int)sizeof(why) - 1, table->why);
+	workers->building = -1;
+	error_destroy(loop_set_timer(workers->deadline, 0, 0));
+	if (table->status == TABLE_OK && message->fds[0] >= 0)
+		answer_table(workers, index, take_fd(&message->fds[0]), "");
+	else
+		answer_table(workers, index, -1, *why ? why : "no table");
+	build_next(workers);
+}
+
+static void on_message(void *arg, struct message *message)
+{
+	struct worker *worker = arg;
+
+	if (message->type == SYMBOLIZER_TABLE && !worker->is_names)
+		on_table(worker->workers, message);
+}
+
+static void on_closed(void *arg)
+{
+	/* A worker that closes its socket and lives on is of no use. */
+	kill_worker(arg);
+}
+
+/* ---- life ---- */
+
+static struct error *start_worker(struct workers *workers, struct worker *worker)
+{
+	int kiln_fd = -1;
+	struct error *error;
+
+	worker->child.pid = 0;
+	if (worker->starts++ >= STARTS_MAX)
+		return error_create(ERROR_GENERAL, 0, NULL, "it died too often");
+	error = supervisor_fork_worker(workers->worker_main, worker->is_names, &worker->child, &kiln_fd);
+	if (error)
+		return error;
+	error = channel_create(workers->loop, worker->child.socket, on_message, on_closed, worker,
+			       &worker->channel);
+	if (error) {
+		cleanup_close(&kiln_fd);
+		return error;
+	}
+	/* Modules first, the socket for kiln after: what kiln asks has arrived. */
+	for (size_t i = 0; worker->is_names && i < workers->modules.count && !error; i++) {
+		if (workers->modules.items[i].names_failures < FAILURES_MAX)
+			error = hand_over(worker, &workers->modules.items[i]);
+	}
+	if (worker->is_names)
+		workers->ops->names_socket(workers->arg, kiln_fd);
+	return error;
+}
+
+static void stop_worker(struct worker *worker)
+{
+	channel_destroy(worker->channel);
+	worker->channel = NULL;
+	kill_worker(worker);
+	worker->child.pid = 0;
+}
+
+struct error *workers_start(struct loop *loop, int (*worker_main)(int probe_fd, int kiln_fd),
+			    const struct workers_ops *ops, void *arg, struct workers **ret)
+{
+	struct workers *workers = calloc(1, sizeof(*workers));
+	struct error *error;
+
+	if (!workers)
+		return error_create(ERROR_GENERAL, ENOMEM, NULL, "workers");
+	*workers = (struct workers){
+		.loop = loop, .worker_main = worker_main, .ops = ops, .arg = arg, .building = -1};
+	workers->names = (struct worker){.workers = workers, .is_names = true};
+	workers->tables = (struct worker){.workers = workers};
+	error = loop_add_timer(loop, 0, 0, on_deadline, workers, &workers->deadline);
+	if (!error)
+		error = start_worker(workers, &workers->names);
+	if (!error)
+		error = start_worker(workers, &workers->tables);
+	if (error) {
+		workers_destroy(workers);
+		return error_wrap(error, "worker");
+	}
+	*ret = workers;
+	return NULL;
+}
+
+void workers_destroy(struct workers *workers)
+{
+	if (!workers)
+		return;
+	stop_worker(&workers->names);
+	stop_worker(&workers->tables);
+	loop_remove(workers->deadline);
+	array_deinit(&workers->modules);
+	array_deinit(&workers->heap);
+	free(workers);
+}
+
+struct error *workers_add_module(struct workers *workers, uint32_t module, enum module_kind kind, int fd,
+				 uint64_t size_bytes, bool wants_table)
+{
+	struct handed_module handed = {
+		.module = module,
+		.kind = kind,
+		.fd = fd,
+		.size_bytes = size_bytes,
+		.waits_for_table = wants_table,
+	};
+	struct error *error;
+
+	if (!array_append(&workers->modules, handed) ||
+	    (wants_table && !heap_push(workers, workers->modules.count - 1)))
+		return error_create(ERROR_GENERAL, ENOMEM, NULL, "module");
+	error = hand_over(&workers->names, &handed);
+	build_next(workers);
+	return error;
+}
+
+size_t workers_count_waiting(const struct workers *workers)
+{
+	return workers->heap.count + (workers->building >= 0);
+}
+
+void workers_restart_names(struct workers *workers, uint32_t module)
+{
+	for (size_t i = 0; i < workers->modules.count; i++) {
+		if (workers->modules.items[i].module == module)
+			workers->modules.items[i].names_failures++;
+	}
+	kill_worker(&workers->names);
+}
+
+static void replace_names(struct workers *workers)
+{
+	channel_destroy(workers->names.channel);
+	workers->names.channel = NULL;
+	error_destroy(start_worker(workers, &workers->names));
+}
+
+static void replace_tables(struct workers *workers)
+{
+	ptrdiff_t index = workers->building;
+
+	channel_destroy(workers->tables.channel);
+	workers->tables.channel = NULL;
+	workers->building = -1;
+	error_destroy(loop_set_timer(workers->deadline, 0, 0));
+	error_destroy(start_worker(workers, &workers->tables));
+	if (index >= 0) {
+		if (++workers->modules.items[index].table_failures >= FAILURES_MAX)
+			answer_table(workers, (size_t)index, -1, "set aside: reading it killed two workers");
+		else
+			heap_push(workers, (size_t)index);
+	}
+	build_next(workers);
+}
+
+bool workers_handle_exit(struct workers *workers, pid_t pid)
+{
+	if (pid == workers->names.child.pid)
+		replace_names(workers);
+	else if (pid == workers->tables.child.pid)
+		replace_tables(workers);
+	else
+		return false;
+	workers->ops->pids(workers->arg);
+	return true;
+}
+
+size_t workers_get_pids(const struct workers *workers, pid_t ret[2])
+{
+	ret[0] = workers->names.child.pid;
+	ret[1] = workers->tables.child.pid;
+	return 2;
+}

@@ -1,0 +1,47 @@
+/* The probe's two workers: one names frames (it talks to kiln), one builds unwind tables. Modules are handed
+ * to both; tables are asked for one at a time, smallest first, each within its deadline; a worker that dies
+ * or hangs is replaced, and a module that cost two workers is set aside.
+ *
+ * Invariant: workers_start() runs before the first bpf(2) of this process.
+ * Ownership: module fds stay with the caller, and must stay open as long as the workers.
+ */
+#ifndef KILN_BPF_WORKERS_H
+#define KILN_BPF_WORKERS_H
+
+#include "base/error.h"
+#include "base/loop.h"
+#include "symbolizer/frame.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct workers;
+
+struct workers_ops {
+	/* A table came (fd: sealed memfd, the callee's), or why there is none (fd -1). */
+	void (*table)(void *arg, uint32_t module, int fd, const char *why);
+	/* A (new) names worker: its socket for kiln, the callee's. */
+	void (*names_socket)(void *arg, int fd);
+	/* The processes have changed. */
+	void (*pids)(void *arg);
+};
+
+struct error *workers_start(struct loop *loop, int (*worker_main)(int probe_fd, int kiln_fd),
+			    const struct workers_ops *ops, void *arg, struct workers **ret);
+void workers_destroy(struct workers *workers); /* NULL accepted; kills them */
+
+/* A new module; wants_table: build its unwind table too. */
+struct error *workers_add_module(struct workers *workers, uint32_t module, enum module_kind kind, int fd,
+				 uint64_t size_bytes, bool wants_table);
+/* Tables that are still to be answered. */
+size_t workers_count_waiting(const struct workers *workers);
+/* kiln says that the names worker does not answer. */
+void workers_restart_names(struct workers *workers, uint32_t module);
+/* A child has ended: true when it was one of ours (and has been replaced). */
+bool workers_handle_exit(struct workers *workers, pid_t pid);
+/* Fills in at most two pids. */
+size_t workers_get_pids(const struct workers *workers, pid_t ret[2]);
+
+#endif

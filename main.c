@@ -1,0 +1,134 @@
+/* kiln: the verbs. */
+#include "base/cleanup.h"
+#include "bpf/probe.h"
+#include "export/report.h"
+#include "live.h"
+#include "options.h"
+#include "profile/snapshot.h"
+#include "tui/app.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+static void on_signal(void *arg, int signal)
+{
+	loop_quit(arg, 0);
+}
+
+static struct error *show_dashboard(struct source *source, const struct options *options)
+{
+	struct loop *loop = NULL;
+	struct app *app = NULL;
+	sigset_t signals;
+	struct error *error = loop_create(&loop);
+
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGHUP);
+	if (!error)
+		error = loop_add_signals(loop, &signals, on_signal, loop);
+	if (!error)
+		error = app_create(source, &options->app, &app);
+	if (!error)
+		error = app_run(app, loop, &options->app);
+	app_destroy(app);
+	loop_destroy(loop);
+	return error;
+}
+
+/* Without a terminal: what the dashboard would show first, as text. */
+static struct error *print_reports(struct profile *profile)
+{
+	struct report_options summary = {.view = REPORT_SUMMARY, .rows = 40};
+	struct report_options hot = {.view = REPORT_HOT, .rows = 20};
+	struct error *error = report_write(profile, &summary, stdout);
+
+	if (error)
+		return error;
+	printf("\n");
+	return report_write(profile, &hot, stdout);
+}
+
+static struct error *run_open(const struct options *options)
+{
+	bool has_terminal = isatty(STDOUT_FILENO);
+	struct error *error = has_terminal ? app_check_terminal() : NULL;
+	struct profile *profile = NULL;
+	struct source *source = NULL;
+
+	if (!error)
+		error = snapshot_read(options->file, &profile);
+	if (!error)
+		error = snapshot_source_create(profile, options->file, &source);
+	if (error)
+		return error;
+	error = has_terminal ? show_dashboard(source, options) : print_reports(source->profile);
+	source->ops->destroy(source);
+	return error;
+}
+
+static struct error *run_report(const struct options *options)
+{
+	struct profile *profile = NULL;
+	struct error *error = snapshot_read(options->file, &profile);
+
+	if (!error)
+		error = report_write(profile, &options->report, stdout);
+	if (!error && fflush(stdout))
+		error = error_create(ERROR_GENERAL, errno, NULL, "stdout");
+	profile_destroy(profile);
+	return error;
+}
+
+static struct error *run_verb(const struct options *options, const char *typed, int *ret_status)
+{
+	switch (options->verb) {
+	case VERB_HELP:
+		fputs(options_help(options->help_about), stdout);
+		return NULL;
+	case VERB_VERSION:
+		printf("kiln %s\n", KILN_VERSION);
+		return NULL;
+	case VERB_OPEN:
+		return run_open(options);
+	case VERB_REPORT:
+		return run_report(options);
+	case VERB_DOCTOR:
+		return probe_doctor(options->pid, ret_status);
+	default:
+		return live_run(options, typed, ret_status);
+	}
+}
+
+/* The command line again, for hints such as "run: sudo kiln 4242". */
+static char *join_arguments(int argc, char **argv)
+{
+	size_t length = 1;
+	char *joined;
+
+	for (int i = 0; i < argc; i++)
+		length += strlen(argv[i]) + 1;
+	joined = calloc(1, length);
+	for (int i = 0; joined && i < argc; i++)
+		strcat(strcat(joined, i ? " " : ""), i ? argv[i] : "kiln");
+	return joined;
+}
+
+int main(int argc, char **argv)
+{
+	_cleanup_free_ char *typed = join_arguments(argc, argv);
+	struct options options;
+	struct error *error;
+	int status = 0;
+
+	/* A closed pipe is an error of fflush(), with its message; a death without words would leave workers.
+	 */
+	signal(SIGPIPE, SIG_IGN);
+	error = options_parse(argc, argv, &options);
+	if (!error)
+		error = run_verb(&options, typed ? typed : "kiln", &status);
+	return error ? print_error(error) : status;
+}

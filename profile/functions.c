@@ -1,0 +1,249 @@
+#include "profile/functions.h"
+
+#include "base/hash.h"
+#include "profile/internal.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+void functions_deinit(struct functions *functions)
+{
+	index_deinit(&functions->index);
+	array_deinit(&functions->items);
+	array_deinit(&functions->order);
+}
+
+/* ---- identity ---- */
+
+static uint32_t hash_identity(const struct function_entry *entry)
+{
+	uint64_t what = entry->kind == FUNCTION_WITH_NAME ? (uintptr_t)entry->name : entry->address;
+
+	return (uint32_t)hash_pair((uint64_t)entry->module << 2 | entry->kind, what);
+}
+
+static bool is_same(const struct function_entry *a, const struct function_entry *b)
+{
+	if (a->module != b->module || a->kind != b->kind)
+		return false;
+	return a->kind == FUNCTION_WITH_NAME ? a->name == b->name : a->address == b->address;
+}
+
+static uint32_t intern(struct functions *functions, struct function_entry wanted)
+{
+	uint32_t hash = hash_identity(&wanted), number;
+	size_t at = hash;
+
+	while ((number = index_next(&functions->index, hash, &at)))
+		if (is_same(&functions->items.items[number - 1], &wanted))
+			return number - 1;
+	if (functions->items.count >= FUNCTION_NONE - 1 || !index_reserve(&functions->index) ||
+	    !array_reserve(&functions->items, functions->items.count + 1) ||
+	    !array_reserve(&functions->order, functions->order.count + 1))
+		return FUNCTION_NONE;
+	number = (uint32_t)functions->items.count;
+	wanted.rank = number;
+	functions->order.items[functions->order.count++] = number;
+	functions->items.items[functions->items.count++] = wanted;
+	index_add(&functions->index, hash, number + 1);
+	return number;
+}
+
+uint32_t functions_intern(struct functions *functions, uint32_t module, const char *name)
+{
+	return intern(functions, (struct function_entry){.module = module, .name = name});
+}
+
+uint32_t functions_intern_address(struct functions *functions, uint32_t module, uint64_t address,
+				  enum function_kind kind)
+{
+	return intern(functions,
+		      (struct function_entry){.module = module, .address = address, .kind = (uint8_t)kind});
+}
+
+/* ---- the list ---- */
+
+/* What the list is sorted by, descending. */
+static uint64_t get_weight(const struct function_entry *entry)
+{
+	return entry->self ? entry->self + 1 : entry->total > 0;
+}
+
+static uint64_t weight_at(const struct functions *functions, size_t rank)
+{
+	return get_weight(&functions->items.items[functions->order.items[rank]]);
+}
+
+/* The first rank of [low, high) whose weight is at most `weight`; high when there is none. */
+static size_t find_rank(const struct functions *functions, size_t low, size_t high, uint64_t weight)
+{
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (weight_at(functions, middle) > weight)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static void swap_ranks(struct functions *functions, size_t a, size_t b)
+{
+	uint32_t *order = functions->order.items;
+	uint32_t kept = order[a];
+
+	order[a] = order[b];
+	order[b] = kept;
+	functions->items.items[order[a]].rank = (uint32_t)a;
+	functions->items.items[order[b]].rank = (uint32_t)b;
+}
+
+/* The function weighs more than it did: each block of equals above that weighs less goes one place down, which
+ * takes one swap with its first. */
+static void move_up(struct functions *functions, uint32_t function)
+{
+	const struct function_entry *entry = &functions->items.items[function];
+	uint64_t weight = get_weight(entry);
+
+	while (entry->rank > 0) {
+		uint64_t above = weight_at(functions, entry->rank - 1);
+
+		if (above >= weight)
+			return;
+		swap_ranks(functions, entry->rank, find_rank(functions, 0, entry->rank, above));
+	}
+}
+
+static void move_down(struct functions *functions, uint32_t function)
+{
+	const struct function_entry *entry = &functions->items.items[function];
+	uint64_t weight = get_weight(entry);
+	size_t count = functions->order.count;
+
+	while (entry->rank + 1 < count) {
+		uint64_t below = weight_at(functions, entry->rank + 1);
+
+		if (below <= weight)
+			return;
+		swap_ranks(functions, entry->rank,
+			   find_rank(functions, entry->rank + 1, count, below - 1) - 1);
+	}
+}
+
+void functions_add(struct functions *functions, uint32_t function, uint64_t self, uint64_t total)
+{
+	struct function_entry *entry = &functions->items.items[function];
+	uint64_t before = get_weight(entry);
+
+	entry->self += self;
+	entry->total += total;
+	functions->hot += !before && get_weight(entry);
+	if (get_weight(entry) > before)
+		move_up(functions, function);
+}
+
+void functions_subtract(struct functions *functions, uint32_t function, uint64_t self, uint64_t total)
+{
+	struct function_entry *entry = &functions->items.items[function];
+	uint64_t before = get_weight(entry);
+
+	entry->self -= self;
+	entry->total -= total;
+	functions->hot -= before && !get_weight(entry);
+	if (get_weight(entry) < before)
+		move_down(functions, function);
+}
+
+uint32_t functions_new_epoch(struct functions *functions)
+{
+	if (++functions->epoch)
+		return functions->epoch;
+	for (size_t i = 0; i < functions->items.count; i++)
+		functions->items.items[i].mark = 0;
+	return functions->epoch = 1;
+}
+
+/* ---- text ---- */
+
+const char *functions_get_name(struct profile *profile, uint32_t number)
+{
+	struct function_entry *entry = &profile->functions.items.items[number];
+	const struct module_entry *module;
+	uint64_t address = entry->address;
+	char text[512];
+
+	if (entry->kind == FUNCTION_WITH_NAME)
+		return entry->name;
+	module = modules_find(&profile->modules, entry->module);
+	if (entry->name && module && entry->module_name == module->public.name)
+		return entry->name;
+	/* A frame keeps 48 bits of a kernel address: the others are ones. */
+	if (entry->module == MODULE_KERNEL)
+		address |= ~FRAME_OFFSET_MASK;
+	snprintf(text, sizeof(text), "%.400s+0x%" PRIx64, module ? module->public.name : "?", address);
+	entry->module_name = module ? module->public.name : NULL;
+	entry->name = strings_intern(&profile->strings, text, SIZE_MAX);
+	return entry->name ? entry->name : "?";
+}
+
+int functions_compare_names(struct profile *profile, uint32_t a, uint32_t b)
+{
+	int order = strcmp(functions_get_name(profile, a), functions_get_name(profile, b));
+
+	return order ? order : (a > b) - (a < b);
+}
+
+/* ---- profile.h ---- */
+
+uint32_t profile_intern_function(struct profile *profile, uint32_t module, const char *name)
+{
+	const char *interned = strings_intern(&profile->strings, name, SIZE_MAX);
+
+	if (!interned || !modules_intern(&profile->modules, &profile->strings, module))
+		return FUNCTION_NONE;
+	return functions_intern(&profile->functions, module, interned);
+}
+
+uint32_t profile_count_functions(const struct profile *profile)
+{
+	profile_settle(profile);
+	return (uint32_t)profile->functions.items.count;
+}
+
+struct function profile_get_function(const struct profile *profile, uint32_t number)
+{
+	const struct function_entry *entry;
+	const struct module_entry *module;
+	const struct frame_entry *best;
+
+	profile_settle(profile);
+	if (number >= profile->functions.items.count)
+		return (struct function){.name = "", .module_name = "", .file = ""};
+	entry = &profile->functions.items.items[number];
+	module = modules_find(&profile->modules, entry->module);
+	best = &profile->stacks.frames.items[entry->best];
+	return (struct function){
+		.name = functions_get_name((struct profile *)profile, number),
+		.module = entry->module,
+		.module_name = module ? module->public.name : "",
+		.file = best->file ? best->file : "",
+		.line = best->line,
+		.self = entry->self,
+		.total = entry->total,
+		.is_provisional = entry->kind == FUNCTION_PROVISIONAL,
+	};
+}
+
+uint32_t profile_get_function_by_self(const struct profile *profile, uint32_t rank)
+{
+	profile_settle(profile);
+	return rank < profile->functions.order.count ? profile->functions.order.items[rank] : FUNCTION_NONE;
+}
+
+uint32_t profile_count_hot(const struct profile *profile)
+{
+	profile_settle(profile);
+	return profile->functions.hot;
+}

@@ -1,0 +1,217 @@
+#include "symbolizer/cfi_fde.h"
+
+#include "symbolizer/cfi_pointer.h"
+
+#include <dwarf.h>
+#include <elfutils/libdw.h>
+#include <string.h>
+
+/* Enumerates a section; remembers the CIE of the entry before, which most FDEs share. */
+struct fde_reader {
+	const unsigned char *elf_ident;
+	const struct cfi_section *section;
+	const struct segments *segments;
+	struct cfi_fdes *fdes;
+	Dwarf_Off cie_offset; /* of `encoding`; LIBDW_CIE_ID when there is none yet */
+	bool is_cie_good;
+	uint8_t encoding;
+};
+
+/* How the FDEs of this CIE encode their pointers. Letters after an unknown one cannot be read. */
+static bool cie_read_encoding(const Dwarf_CIE *cie, uint8_t *ret)
+{
+	struct cfi_pointer_input input = {
+		.at = cie->augmentation_data,
+		.end = cie->augmentation_data + cie->augmentation_data_size,
+	};
+	const char *letter = cie->augmentation;
+	uint64_t unused;
+
+	*ret = DW_EH_PE_absptr;
+	if (*letter == 'z')
+		letter++;
+	for (; *letter; letter++) {
+		if (*letter == 'S')
+			continue;
+		if (input.at >= input.end || !strchr("LRP", *letter))
+			return false;
+		if (*letter == 'R') {
+			*ret = *input.at;
+			return true;
+		}
+		if (*letter == 'P') {
+			uint8_t personality = *input.at++;
+
+			if (!cfi_pointer_read_length(&input, personality, &unused))
+				return false;
+		} else {
+			input.at++;
+		}
+	}
+	return true;
+}
+
+static bool reader_find_encoding(struct fde_reader *reader, Dwarf_Off cie_offset)
+{
+	Dwarf_CFI_Entry entry;
+	Dwarf_Off next;
+
+	if (reader->cie_offset == cie_offset)
+		return reader->is_cie_good;
+	reader->cie_offset = cie_offset;
+	reader->is_cie_good =
+		cie_offset < reader->section->data->d_size &&
+		!dwarf_next_cfi(reader->elf_ident, reader->section->data, true, cie_offset, &next, &entry) &&
+		dwarf_cfi_cie_p(&entry) && cie_read_encoding(&entry.cie, &reader->encoding);
+	return reader->is_cie_good;
+}
+
+/* false: it could not be decoded. An FDE of code that is not loaded is dropped and fine. */
+static bool reader_decode(struct fde_reader *reader, const Dwarf_FDE *entry, struct cfi_fde *ret)
+{
+	const uint8_t *section_begin = reader->section->data->d_buf;
+	struct cfi_pointer_input input = {
+		.at = entry->start,
+		.end = entry->end,
+		.address = reader->section->address + (uint64_t)(entry->start - section_begin),
+	};
+	uint64_t end;
+
+	if (entry->start > entry->end || !reader_find_encoding(reader, entry->CIE_pointer))
+		return false;
+	if (!cfi_pointer_read(&input, reader->encoding, &ret->address) ||
+	    !cfi_pointer_read_length(&input, reader->encoding, &ret->length))
+		return false;
+	ret->program_bytes = (uint64_t)(input.end - input.at);
+	return !__builtin_add_overflow(ret->address, ret->length, &end);
+}
+
+static struct error *reader_append(struct fde_reader *reader, struct cfi_fde *fde)
+{
+	const struct segment *segment = segments_find_address(reader->segments, fde->address);
+	uint64_t inside;
+
+	if (!segment || !segment->executable || !fde->length)
+		return NULL;
+	inside = fde->address - segment->address;
+	if (fde->length > segment->length - inside)
+		fde->length = segment->length - inside;
+	fde->offset = segment->offset + inside;
+	if (!array_append(&reader->fdes->list, *fde))
+		return error_create(ERROR_GENERAL, 0, NULL, "out of memory for the FDEs of a module");
+	return NULL;
+}
+
+/* A zero length ends the section for libdw. Linkers also leave one in the middle (crtend.o's, when something
+ * is linked behind it), and the search table goes on past it, so the reading goes on too. */
+static bool skip_terminators(const Elf_Data *data, Dwarf_Off *offset)
+{
+	Dwarf_Off at = *offset;
+	uint32_t length = 0;
+
+	while (at < data->d_size && data->d_size - at >= sizeof(length)) {
+		memcpy(&length, (const uint8_t *)data->d_buf + at, sizeof(length));
+		if (length)
+			break;
+		at += sizeof(length);
+	}
+	if (at == *offset || !length)
+		return false;
+	*offset = at;
+	return true;
+}
+
+static struct error *reader_run(struct fde_reader *reader)
+{
+	const Elf_Data *data = reader->section->data;
+	Dwarf_Off offset = 0;
+
+	while (offset < data->d_size) {
+		Dwarf_Off next = offset;
+		Dwarf_CFI_Entry entry;
+		struct cfi_fde fde;
+		struct error *error;
+		int result =
+			dwarf_next_cfi(reader->elf_ident, reader->section->data, true, offset, &next, &entry);
+
+		if (result || next <= offset || next > data->d_size) {
+			if (skip_terminators(data, &offset))
+				continue;
+			if (result >= 0 || next <= offset || next > data->d_size)
+				break;
+			reader->fdes->refused++;
+			offset = next;
+			continue;
+		}
+		offset = next;
+		if (dwarf_cfi_cie_p(&entry))
+			continue;
+		if (!reader_decode(reader, &entry.fde, &fde)) {
+			reader->fdes->refused++;
+			continue;
+		}
+		error = reader_append(reader, &fde);
+		if (error)
+			return error;
+	}
+	/* Nothing but zeros may be left. */
+	for (; offset < data->d_size && !reader->fdes->is_cut; offset++)
+		reader->fdes->is_cut = ((const uint8_t *)data->d_buf)[offset] != 0;
+	return NULL;
+}
+
+/* Of several that begin at one place the longest comes last, and stays. */
+static int fde_compare(const void *left, const void *right)
+{
+	const struct cfi_fde *a = left, *b = right;
+
+	if (a->offset != b->offset)
+		return a->offset < b->offset ? -1 : 1;
+	if (a->length != b->length)
+		return a->length < b->length ? -1 : 1;
+	return 0;
+}
+
+static void fdes_sort(struct cfi_fdes *fdes)
+{
+	size_t kept = 0;
+
+	if (fdes->list.count)
+		qsort(fdes->list.items, fdes->list.count, sizeof(*fdes->list.items), fde_compare);
+	for (size_t i = 0; i < fdes->list.count; i++) {
+		struct cfi_fde fde = fdes->list.items[i];
+
+		if (i + 1 < fdes->list.count && fdes->list.items[i + 1].offset - fde.offset < fde.length)
+			fde.length = fdes->list.items[i + 1].offset - fde.offset;
+		if (fde.length)
+			fdes->list.items[kept++] = fde;
+	}
+	fdes->list.count = kept;
+}
+
+struct error *cfi_fdes_init(const unsigned char *elf_ident, const struct cfi_section *section,
+			    const struct segments *segments, struct cfi_fdes *ret)
+{
+	struct cfi_fdes fdes = {0};
+	struct fde_reader reader = {
+		.elf_ident = elf_ident,
+		.section = section,
+		.segments = segments,
+		.fdes = &fdes,
+		.cie_offset = LIBDW_CIE_ID,
+	};
+	struct error *error = reader_run(&reader);
+
+	if (error) {
+		cfi_fdes_deinit(&fdes);
+		return error;
+	}
+	fdes_sort(&fdes);
+	*ret = fdes;
+	return NULL;
+}
+
+void cfi_fdes_deinit(struct cfi_fdes *fdes)
+{
+	array_deinit(&fdes->list);
+}

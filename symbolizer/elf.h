@@ -1,0 +1,46 @@
+/* The symbol tables of an ELF file, searchable by address.
+ *
+ * Invariants: ELF virtual addresses. Names point into the file's string tables: valid as long as the Elf.
+ * A symbol with a size covers just that; one without reaches to the next symbol or the end of its section, and is
+ * found only where no symbol with a size covers the address.
+ * Ownership: symbols_create() → symbols_destroy(); the Elf must outlive the symbols.
+ * Errors: the Elf is hostile input: what points outside of it is left out.
+ */
+#ifndef KILN_SYMBOLIZER_ELF_H
+#define KILN_SYMBOLIZER_ELF_H
+
+#include "base/error.h"
+#include "symbolizer/frame.h"
+
+#include <libelf.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct symbols;
+
+struct symbol_hit {
+	const char *name; /* not terminated, never empty, without its @VERSION */
+	size_t length;
+	uint64_t start;
+	bool sized; /* false: where it ends is a guess */
+};
+
+/* ELF64, little-endian, x86-64. why: static text when it is not. */
+bool elf_is_supported(Elf *elf, const char **ret_why);
+/* Whether a section of that name exists. */
+bool elf_has_section(Elf *elf, const char *name);
+bool elf_has_symtab(Elf *elf);
+/* Copies at most BUILD_ID_MAX bytes; returns the length, 0 when there is none. */
+size_t elf_read_build_id(Elf *elf, uint8_t ret[BUILD_ID_MAX]);
+
+struct error *symbols_create(Elf *elf, struct symbols **ret);
+void symbols_destroy(struct symbols *symbols); /* NULL accepted */
+bool symbols_find(const struct symbols *symbols, uint64_t address, struct symbol_hit *ret);
+size_t symbols_count(const struct symbols *symbols);
+
+/* Which of two names of one address people know: fewer leading underscores, then the shorter one, then by
+ * letters. < 0: the first. */
+int symbol_compare_names(const char *a, size_t a_length, const char *b, size_t b_length);
+
+#endif

@@ -1,0 +1,307 @@
+#include "symbolizer/modules.h"
+
+#include "base/array.h"
+#include "base/cleanup.h"
+#include "base/text.h"
+#include "bpf/events.h"
+#include "symbolizer/demangle.h"
+#include "symbolizer/dwarf.h"
+#include "symbolizer/elf.h"
+#include "symbolizer/fde.h"
+#include "symbolizer/kernel.h"
+
+#include <errno.h>
+#include <string.h>
+
+struct module {
+	uint32_t id;
+	enum module_kind kind;
+	int fd;
+	bool opened;
+	struct info_message info;
+	/* Files and the vDSO. */
+	Elf *elf; /* NULL: no names */
+	struct segments segments;
+	struct symbols *symbols;
+	struct debug *debug; /* NULL: no debug information in the file */
+	struct cfi_fdes fdes;
+	bool has_symbols, has_debug, has_fdes; /* it has been tried */
+	/* The kernel. */
+	struct kernel_symbols *kernel;
+};
+
+struct modules {
+	ARRAY(struct module *) items; /* by id */
+};
+
+struct error *modules_create(struct modules **ret)
+{
+	struct modules *modules = calloc(1, sizeof(*modules));
+
+	if (!modules)
+		return error_create(ERROR_GENERAL, ENOMEM, NULL, "modules");
+	elf_version(EV_CURRENT);
+	*ret = modules;
+	return NULL;
+}
+
+static void module_destroy(struct module *module)
+{
+	if (!module)
+		return;
+	/* libdw and the symbols refer to the Elf: it goes last. */
+	debug_destroy(module->debug);
+	symbols_destroy(module->symbols);
+	cfi_fdes_deinit(&module->fdes);
+	segments_deinit(&module->segments);
+	elf_end(module->elf);
+	kernel_symbols_destroy(module->kernel);
+	close(module->fd);
+	free(module);
+}
+
+void modules_destroy(struct modules *modules)
+{
+	if (!modules)
+		return;
+	for (size_t i = 0; i < modules->items.count; i++)
+		module_destroy(modules->items.items[i]);
+	array_deinit(&modules->items);
+	free(modules);
+}
+
+struct error *modules_add(struct modules *modules, uint32_t id, enum module_kind kind, int fd)
+{
+	_cleanup_close_ int taken = fd;
+	struct module *module;
+
+	if (id >= MODULE_LIMIT)
+		return error_create(ERROR_GENERAL, EINVAL, NULL, "module %u", id);
+	while (modules->items.count <= id) {
+		if (!array_append(&modules->items, NULL))
+			return error_create(ERROR_GENERAL, ENOMEM, NULL, "modules");
+	}
+	module = calloc(1, sizeof(*module));
+	if (!module)
+		return error_create(ERROR_GENERAL, ENOMEM, NULL, "modules");
+	module->id = id;
+	module->kind = kind;
+	module->fd = take_fd(&taken);
+	module_destroy(modules->items.items[id]);
+	modules->items.items[id] = module;
+	return NULL;
+}
+
+struct module *modules_find(const struct modules *modules, uint32_t id)
+{
+	return id < modules->items.count ? modules->items.items[id] : NULL;
+}
+
+int module_get_fd(const struct module *module)
+{
+	return module->fd;
+}
+
+enum module_kind module_get_kind(const struct module *module)
+{
+	return module->kind;
+}
+
+/* ---- opening ---- */
+
+static void set_why(struct module *module, const char *why)
+{
+	text_sanitize(why, SIZE_MAX, module->info.why, sizeof(module->info.why));
+}
+
+static void set_error(struct module *module, struct error *error)
+{
+	set_why(module, error_get_message(error));
+	error_destroy(error);
+}
+
+static void open_kernel(struct module *module)
+{
+	struct error *error = kernel_symbols_create(module->fd, &module->kernel);
+
+	if (error)
+		set_error(module, error);
+	else
+		module->info.symbols = SYMBOLS_MINIMAL;
+}
+
+static void open_elf(struct module *module)
+{
+	struct error *error;
+	const char *why;
+
+	module->elf = elf_begin(module->fd, ELF_C_READ_MMAP, NULL);
+	if (!elf_is_supported(module->elf, &why)) {
+		elf_end(module->elf);
+		module->elf = NULL;
+		set_why(module, why);
+		return;
+	}
+	error = segments_init(module->elf, &module->segments);
+	if (error) {
+		elf_end(module->elf);
+		module->elf = NULL;
+		set_error(module, error);
+		return;
+	}
+	module->info.build_id_length = (uint32_t)elf_read_build_id(module->elf, module->info.build_id);
+	/* .zdebug_…: GNU's old way to compress sections. */
+	if ((elf_has_section(module->elf, ".debug_info") && elf_has_section(module->elf, ".debug_line")) ||
+	    (elf_has_section(module->elf, ".zdebug_info") && elf_has_section(module->elf, ".zdebug_line")))
+		module->info.symbols = SYMBOLS_FULL;
+	else if (elf_has_symtab(module->elf))
+		module->info.symbols = SYMBOLS_MINIMAL;
+	else
+		module->info.symbols = SYMBOLS_STRIPPED;
+}
+
+void module_open(struct module *module, struct info_message *ret)
+{
+	if (!module->opened) {
+		module->opened = true;
+		module->info.module = module->id;
+		module->info.symbols = SYMBOLS_STRIPPED;
+		if (module->kind == MODULE_KIND_KERNEL)
+			open_kernel(module);
+		else if (module->kind == MODULE_KIND_ANONYMOUS)
+			set_why(module, "no file");
+		else
+			open_elf(module);
+	}
+	*ret = module->info;
+}
+
+/* When memory is short the module goes on with what it has: the next source of names. */
+static const struct symbols *get_symbols(struct module *module)
+{
+	if (!module->has_symbols) {
+		module->has_symbols = true;
+		error_destroy(symbols_create(module->elf, &module->symbols));
+	}
+	return module->symbols;
+}
+
+static struct debug *get_debug(struct module *module)
+{
+	if (!module->has_debug) {
+		module->has_debug = true;
+		if (module->info.symbols == SYMBOLS_FULL)
+			error_destroy(debug_create(module->elf, &module->debug));
+	}
+	return module->debug;
+}
+
+static const struct cfi_fde *find_fde(struct module *module, uint64_t offset)
+{
+	if (!module->has_fdes) {
+		module->has_fdes = true;
+		error_destroy(fde_read_list(module->elf, &module->segments, &module->fdes));
+	}
+	return fde_find_offset(&module->fdes, offset);
+}
+
+/* ---- naming ---- */
+
+static void set_function(struct module_name *name, uint64_t start, const char *function, size_t length)
+{
+	name->start = start;
+	name->function_length = demangle_name(function, length, name->function);
+}
+
+/* Whether the symbol is DWARF's function under the name of a clone or a part of it: "f.cold", "f.part.0",
+ * "f.constprop.0". DWARF calls them all "f". */
+static bool is_clone(const struct symbol_hit *symbol, const struct debug_function *function)
+{
+	size_t length = strlen(function->name);
+
+	return symbol->start == function->range_start && symbol->length > length + 1 &&
+	       memcmp(symbol->name, function->name, length) == 0 && symbol->name[length] == '.';
+}
+
+/* A symbol without a size ends where the FDE ends that it starts in. */
+static bool is_within_fde(struct module *module, const struct symbol_hit *symbol, uint64_t offset)
+{
+	uint64_t start_offset;
+
+	if (symbol->sized)
+		return true;
+	return segments_to_offset(&module->segments, symbol->start, &start_offset) &&
+	       find_fde(module, start_offset) == find_fde(module, offset);
+}
+
+/* Sources of a function's name, in order of preference:
+ * 1. the file's DWARF: the concrete function that covers the address; only where the symbol table says more
+ *    exactly which clone or part of it this is, the symbol's name,
+ * 2. .symtab and .dynsym together: of several names of one address the best known (elf.c),
+ * 3. no name, but the start of the FDE that covers it (NAME_FDE),
+ * 4. nothing: the address itself. */
+static void name_function(struct module *module, uint64_t address, uint64_t offset, struct module_name *ret)
+{
+	struct debug *debug = get_debug(module);
+	const struct symbols *symbols = get_symbols(module);
+	struct debug_function function;
+	const struct cfi_fde *fde;
+	struct symbol_hit symbol;
+	bool has_symbol = symbols && symbols_find(symbols, address, &symbol);
+
+	if (debug && debug_find_function(debug, address, &function)) {
+		if (has_symbol && is_clone(&symbol, &function))
+			set_function(ret, symbol.start, symbol.name, symbol.length);
+		else
+			set_function(ret, function.start, function.name, strlen(function.name));
+	} else if (has_symbol && is_within_fde(module, &symbol, offset)) {
+		set_function(ret, symbol.start, symbol.name, symbol.length);
+	} else {
+		fde = find_fde(module, offset);
+		if (fde) {
+			ret->start = fde->address;
+			ret->flags = NAME_FDE;
+		}
+	}
+}
+
+static void name_elf(struct module *module, uint64_t offset, struct module_name *ret)
+{
+	struct debug_line line;
+	uint64_t address;
+
+	if (!segments_to_address(&module->segments, offset, &address))
+		return;
+	ret->start = address;
+	name_function(module, address, offset, ret);
+	if (module->debug && debug_find_line(module->debug, address, &line)) {
+		ret->line = line.line;
+		ret->file_length = text_sanitize(line.file, SIZE_MAX, ret->file, sizeof(ret->file));
+	}
+}
+
+static void name_kernel(struct module *module, uint64_t offset, struct module_name *ret)
+{
+	/* A frame holds the low 48 bits of the address; bit 47 is the sign. */
+	uint64_t address = (uint64_t)((int64_t)(offset << (64 - FRAME_OFFSET_BITS)) >> (64 - FRAME_OFFSET_BITS));
+	struct symbol_hit symbol;
+
+	ret->start = address;
+	if (kernel_symbols_find(module->kernel, address, &symbol))
+		set_function(ret, symbol.start, symbol.name, symbol.length);
+}
+
+void module_name_offset(struct module *module, uint64_t offset, struct module_name *ret)
+{
+	struct info_message info;
+
+	ret->start = offset;
+	ret->line = 0;
+	ret->flags = 0;
+	ret->function_length = ret->file_length = 0;
+	module_open(module, &info);
+	if (module->elf)
+		name_elf(module, offset, ret);
+	else if (module->kernel)
+		name_kernel(module, offset, ret);
+}

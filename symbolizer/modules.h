@@ -1,0 +1,42 @@
+/* The worker's modules by id: files that the probe handed over, opened and indexed when they are first asked for.
+ *
+ * Invariants: nothing is read from a module before module_open(); of an index only what a question needs is built.
+ * Ownership: modules_add() takes the fd; a second one of the same id replaces the first.
+ * Errors: a module that cannot be read has no names, and says why in its info. struct error: memory.
+ */
+#ifndef KILN_SYMBOLIZER_MODULES_H
+#define KILN_SYMBOLIZER_MODULES_H
+
+#include "base/error.h"
+#include "symbolizer/frame.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct modules;
+struct module;
+
+/* One answer, its strings sanitized. */
+struct module_name {
+	uint64_t start;
+	uint32_t line;
+	uint16_t flags; /* NAME_… */
+	size_t function_length, file_length;
+	char function[NAME_LENGTH_MAX + 1];
+	char file[NAME_LENGTH_MAX + 1];
+};
+
+struct error *modules_create(struct modules **ret);
+void modules_destroy(struct modules *modules); /* NULL accepted */
+struct error *modules_add(struct modules *modules, uint32_t id, enum module_kind kind, int fd);
+struct module *modules_find(const struct modules *modules, uint32_t id); /* NULL when there is none */
+
+int module_get_fd(const struct module *module);
+enum module_kind module_get_kind(const struct module *module);
+/* Opens it, if it is not open yet, and says what it has. */
+void module_open(struct module *module, struct info_message *ret);
+/* offset: as in a frame. Opens it when needed. */
+void module_name_offset(struct module *module, uint64_t offset, struct module_name *ret);
+
+#endif

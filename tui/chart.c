@@ -1,0 +1,208 @@
+#include "tui/chart.h"
+
+#include "tui/format.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#define SECOND 1000000000ull
+#define LABEL_CELLS 8
+
+unsigned chart_count_columns(struct rectangle area)
+{
+	return area.columns > CHART_MARGIN ? area.columns - CHART_MARGIN : 0;
+}
+
+/* ---- axes ---- */
+
+/* The smallest divisor of rows that is at least count and leaves two rows an interval; 0: none. */
+static unsigned find_intervals(unsigned count, unsigned rows)
+{
+	unsigned limit = rows < 2 ? 1 : rows / 2;
+
+	for (; count <= limit; count++)
+		if (rows % count == 0)
+			return count;
+	return 0;
+}
+
+struct chart_axis chart_find_axis(double maximum, unsigned rows)
+{
+	static const double mantissas[] = {1, 2, 5};
+	double decade;
+	unsigned i;
+
+	if (!(maximum > 0) || isinf(maximum))
+		maximum = 1;
+	if (maximum < 1e-6)
+		maximum = 1e-6;
+	if (!rows)
+		rows = 1;
+	for (decade = pow(10, floor(log10(maximum)) - 2);; decade *= 10) {
+		for (i = 0; i < 3; i++) {
+			double step = mantissas[i] * decade;
+			/* a value on a tick stays below it in spite of rounding */
+			double wanted = ceil(maximum / step - 1e-9);
+			unsigned intervals = wanted > rows ? 0 : find_intervals((unsigned)wanted, rows);
+
+			if (intervals)
+				return (struct chart_axis){step, step * intervals, intervals};
+		}
+	}
+}
+
+uint64_t chart_find_time_step(uint64_t span_ns, unsigned columns, unsigned label_cells)
+{
+	static const unsigned steps_s[] = {1,   2,   5,	   10,	 15,   30,   60,    120,   300,	  600,
+					   900, 1800, 3600, 7200, 21600, 43200, 86400};
+	unsigned i;
+
+	for (i = 0; i < sizeof(steps_s) / sizeof(steps_s[0]); i++)
+		if ((double)steps_s[i] * (double)SECOND / (double)span_ns * columns >= label_cells)
+			return steps_s[i] * SECOND;
+	return (span_ns / 86400 / SECOND + 1) * 86400 * SECOND;
+}
+
+static void draw_y_label(struct canvas *canvas, const struct chart *chart, unsigned row, double value,
+			 const struct chart_axis *axis)
+{
+	unsigned decimals = axis->top >= 20 ? 0 : axis->step >= 0.1 ? 1 : axis->step >= 0.01 ? 2 : 3;
+	char label[FORMAT_MAX];
+
+	snprintf(label, sizeof(label), "%.*f", decimals, value);
+	if (decimals == 3 && label[0] == '0')
+		memmove(label, label + 1, strlen(label)); /* .005 fits in four cells */
+	canvas_text_right(canvas, chart->area.column, row, CHART_MARGIN - 1, STYLE_DIM, label);
+	canvas_put(canvas, chart->area.column + CHART_MARGIN - 1, row, 0x2524, STYLE_DIM); /* ┤ */
+}
+
+static void draw_y_axis(struct canvas *canvas, const struct chart *chart, const struct chart_axis *axis,
+			unsigned rows)
+{
+	unsigned i, each = rows / axis->intervals;
+
+	canvas_fill(canvas, chart->area.column + CHART_MARGIN - 1, chart->area.row, 1, rows, 0x2502, STYLE_DIM);
+	for (i = 0; i < axis->intervals; i++)
+		draw_y_label(canvas, chart, chart->area.row + i * each,
+			     axis->step * (axis->intervals - i), axis);
+}
+
+static void format_time_label(const struct chart *chart, uint64_t time_ns, uint64_t step_ns, char *ret)
+{
+	uint64_t ago_s = (chart->relative_to_ns - time_ns) / SECOND;
+
+	if (!chart->relative_to_ns)
+		format_clock(time_ns, ret);
+	else if (!ago_s)
+		snprintf(ret, FORMAT_MAX, "%s", chart->end_label);
+	else if (step_ns < 60 * SECOND)
+		snprintf(ret, FORMAT_MAX, "-%llus", (unsigned long long)ago_s);
+	else
+		snprintf(ret, FORMAT_MAX, "-%llum", (unsigned long long)ago_s / 60);
+}
+
+/* Centered under its tick, inside of the area. */
+static void draw_time_label(struct canvas *canvas, const struct chart *chart, unsigned column, unsigned row,
+			    const char *label)
+{
+	unsigned width = canvas_text_width(label);
+	unsigned end = chart->area.column + chart->area.columns;
+	unsigned start = column > width / 2 ? column - width / 2 : 0;
+
+	if (start < chart->area.column)
+		start = chart->area.column;
+	if (start + width > end)
+		start = end > width ? end - width : 0;
+	canvas_text(canvas, start, row, width, STYLE_DIM, label);
+}
+
+static void draw_x_axis(struct canvas *canvas, const struct chart *chart, unsigned row)
+{
+	unsigned left = chart->area.column + CHART_MARGIN, columns = chart_count_columns(chart->area);
+	uint64_t span_ns = chart->to_ns - chart->from_ns;
+	uint64_t step_ns = chart_find_time_step(span_ns, columns, LABEL_CELLS);
+	/* Ticks stand on multiples of the step, counted from the point that labels are relative to. */
+	uint64_t time_ns = chart->from_ns + step_ns - 1;
+	char label[FORMAT_MAX];
+
+	canvas_text_right(canvas, chart->area.column, row, CHART_MARGIN - 1, STYLE_DIM, "0");
+	canvas_put(canvas, left - 1, row, 0x253c, STYLE_DIM); /* ┼ */
+	canvas_fill(canvas, left, row, columns, 1, 0x2500, STYLE_DIM);
+	time_ns -= (time_ns + step_ns - chart->relative_to_ns % step_ns) % step_ns;
+	for (; time_ns <= chart->to_ns; time_ns += step_ns) {
+		unsigned at = (unsigned)((double)(time_ns - chart->from_ns) / (double)span_ns * columns);
+
+		if (at < columns)
+			canvas_put(canvas, left + at, row, 0x252c, STYLE_DIM); /* ┬ */
+		format_time_label(chart, time_ns, step_ns, label);
+		draw_time_label(canvas, chart, left + at, row + 1, label);
+	}
+}
+
+/* ---- the graph ---- */
+
+/* Which layer lies at a height: colour says it roughly; the exact split is written beside the graph by the view. */
+static uint16_t find_layer(const struct timeline_column *column, double height)
+{
+	if (height < column->user)
+		return STYLE_GRAPH_USER;
+	return height < column->user + column->kernel ? STYLE_GRAPH_KERNEL : STYLE_GRAPH_UNKNOWN;
+}
+
+static double sum_column(const struct timeline_column *column)
+{
+	return column->has_data ? column->user + column->kernel + column->unknown : 0;
+}
+
+static void draw_column(struct canvas *canvas, const struct timeline_column *data, unsigned column, unsigned bottom,
+			unsigned rows, double top)
+{
+	double sum = sum_column(data), cell = top / rows;
+	unsigned levels = (unsigned)lround(sum / top * rows * 8), i;
+
+	if (sum > 0 && !levels)
+		levels = 1; /* little is not nothing */
+	if (levels > rows * 8)
+		levels = rows * 8;
+	for (i = 0; i * 8 < levels; i++) {
+		unsigned eighths = levels - i * 8 < 8 ? levels - i * 8 : 8;
+		double middle = (i + eighths / 16.0) * cell;
+
+		canvas_put(canvas, column, bottom - i, 0x2580 + eighths, find_layer(data, middle));
+	}
+}
+
+/* Time without data between times with data: collecting was paused. Not measured is not 0. */
+static void draw_gaps(struct canvas *canvas, const struct chart *chart, unsigned columns, unsigned bottom)
+{
+	unsigned first = 0, last = columns, i;
+
+	while (first < columns && !chart->columns[first].has_data)
+		first++;
+	while (last > first && !chart->columns[last - 1].has_data)
+		last--;
+	for (i = first; i < last; i++)
+		if (!chart->columns[i].has_data)
+			canvas_put(canvas, chart->area.column + CHART_MARGIN + i, bottom, 0xb7, STYLE_WARN); /* · */
+}
+
+void chart_draw(struct canvas *canvas, const struct chart *chart)
+{
+	unsigned columns = chart_count_columns(chart->area), i;
+	unsigned rows = chart->area.rows - 2;
+	struct chart_axis axis;
+	double maximum = 0;
+
+	if (!columns || chart->area.rows < CHART_ROWS_MIN || chart->to_ns <= chart->from_ns)
+		return;
+	for (i = 0; i < columns; i++)
+		maximum = fmax(maximum, sum_column(&chart->columns[i]));
+	axis = chart_find_axis(maximum, rows);
+	draw_y_axis(canvas, chart, &axis, rows);
+	for (i = 0; i < columns; i++)
+		draw_column(canvas, &chart->columns[i], chart->area.column + CHART_MARGIN + i,
+			    chart->area.row + rows - 1, rows, axis.top);
+	draw_gaps(canvas, chart, columns, chart->area.row + rows - 1);
+	draw_x_axis(canvas, chart, chart->area.row + rows);
+}
