@@ -383,7 +383,7 @@ static struct error *find_demo(char ret[PATH_MAX])
 	return error_create(ERROR_NO_TARGET, 0, "build it: make", "the sample workload is missing: %s", ret);
 }
 
-struct error *live_run(const struct options *options, const char *typed, int *ret_status)
+struct error *live_run(const struct options *options, char *const *argv, int *ret_status)
 {
 	char demo_path[PATH_MAX];
 	char *demo_command[] = {demo_path, NULL};
@@ -393,7 +393,7 @@ struct error *live_run(const struct options *options, const char *typed, int *re
 		.name = options->name,
 		.command = options->command,
 		.as_root = options->as_root,
-		.typed = typed,
+		.argv = argv,
 		.hz = options->hz,
 		.user_only = options->user_only,
 		.kernel_only = options->kernel_only,

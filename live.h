@@ -5,8 +5,8 @@
 #include "base/error.h"
 #include "options.h"
 
-/* typed: the command line as the user typed it, for hints. ret_status: the exit status. */
-struct error *live_run(const struct options *options, const char *typed, int *ret_status);
+/* argv: the command line as the user typed it, for hints. ret_status: the exit status. */
+struct error *live_run(const struct options *options, char *const *argv, int *ret_status);
 
 /* Prints "kiln: what: why" and the hint on stderr, destroys the error, returns the exit code. */
 int print_error(struct error *error);

@@ -1,5 +1,4 @@
 /* kiln: the verbs. */
-#include "base/cleanup.h"
 #include "bpf/probe.h"
 #include "export/report.h"
 #include "live.h"
@@ -9,7 +8,6 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <string.h>
 #include <unistd.h>
 
 static void on_signal(void *arg, int signal)
@@ -83,7 +81,7 @@ static struct error *run_report(const struct options *options)
 	return error;
 }
 
-static struct error *run_verb(const struct options *options, const char *typed, int *ret_status)
+static struct error *run_verb(const struct options *options, char *const *argv, int *ret_status)
 {
 	switch (options->verb) {
 	case VERB_HELP:
@@ -99,27 +97,12 @@ static struct error *run_verb(const struct options *options, const char *typed, 
 	case VERB_DOCTOR:
 		return probe_doctor(options->pid, ret_status);
 	default:
-		return live_run(options, typed, ret_status);
+		return live_run(options, argv, ret_status);
 	}
-}
-
-/* The command line again, for hints such as "run: sudo kiln 4242". */
-static char *join_arguments(int argc, char **argv)
-{
-	size_t length = 1;
-	char *joined;
-
-	for (int i = 0; i < argc; i++)
-		length += strlen(argv[i]) + 1;
-	joined = calloc(1, length);
-	for (int i = 0; joined && i < argc; i++)
-		strcat(strcat(joined, i ? " " : ""), i ? argv[i] : "kiln");
-	return joined;
 }
 
 int main(int argc, char **argv)
 {
-	_cleanup_free_ char *typed = join_arguments(argc, argv);
 	struct options options;
 	struct error *error;
 	int status = 0;
@@ -129,6 +112,6 @@ int main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	error = options_parse(argc, argv, &options);
 	if (!error)
-		error = run_verb(&options, typed ? typed : "kiln", &status);
+		error = run_verb(&options, argv, &status);
 	return error ? print_error(error) : status;
 }

@@ -16,7 +16,6 @@
 #include <math.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
@@ -36,8 +35,7 @@ struct session {
 	struct loop_source *tick, *ring_source;
 	struct ring *ring;
 	int ring_fd;
-	const struct cpu_counters *counters;
-	size_t counters_bytes;
+	struct counters *counters;
 	struct error *error;
 
 	enum source_state state;
@@ -149,21 +147,6 @@ static bool read_ring(struct session *session)
 	return count == RECORDS_A_TURN;
 }
 
-static struct cpu_counters sum_counters(const struct session *session)
-{
-	struct cpu_counters sum = {0};
-
-	for (uint32_t i = 0; session->counters && i < session->ready.cpu_count; i++) {
-		const volatile struct cpu_counters *cpu = &session->counters[i];
-
-		sum.attempts += cpu->attempts;
-		sum.lost_ring_full += cpu->lost_ring_full;
-		sum.lost_scratch_busy += cpu->lost_scratch_busy;
-		sum.program_ns += cpu->program_ns;
-	}
-	return sum;
-}
-
 /* ---- facts ---- */
 
 static uint64_t elapsed_ns(const struct session *session)
@@ -201,7 +184,7 @@ static void measure_cpu(struct session *session)
 
 static void update_facts(struct session *session)
 {
-	struct cpu_counters counters = sum_counters(session);
+	struct cpu_counters counters = {0};
 	struct facts facts = {
 		.pid = session->target.pid,
 		.comm = session->target.comm,
@@ -213,14 +196,16 @@ static void update_facts(struct session *session)
 		.start_unix_ns = session->ready.start_unix_ns,
 		.duration_ns = elapsed_ns(session),
 		.hz_requested = session->options.hz,
-		.probe_hits = counters.attempts,
-		.probe_ns_total = counters.program_ns,
 		.exit_kind = session->exit_kind,
 		.exit_value = session->exit_value,
 		.uses_cpu_clock = session->ready.uses_cpu_clock,
 		.heap_why = "heap tracing is not built yet",
 	};
 
+	if (session->counters)
+		counters_sum(session->counters, &counters);
+	facts.probe_hits = counters.attempts;
+	facts.probe_ns_total = counters.program_ns;
 	measure_cpu(session);
 	facts.target_cpu_s = (double)session->target_cpu_ns / 1e9;
 	facts.self_cpu_s = (double)(session->self_cpu_ns - session->self_cpu_start_ns) / 1e9;
@@ -364,18 +349,6 @@ static void on_module(struct session *session, const struct probe_module_message
 	error_destroy(symbolizer_client_set_module(session->symbolizer, module->module, module->size_bytes));
 }
 
-static struct error *map_counters(struct session *session, int fd)
-{
-	size_t bytes = (size_t)session->ready.cpu_count * sizeof(struct cpu_counters);
-	void *mapped = mmap(NULL, bytes, PROT_READ, MAP_SHARED, fd, 0);
-
-	if (mapped == MAP_FAILED)
-		return error_create(ERROR_GENERAL, errno, NULL, "counters");
-	session->counters = mapped;
-	session->counters_bytes = bytes;
-	return NULL;
-}
-
 static struct error *start_reading(struct session *session, struct message *message)
 {
 	_cleanup_close_ int ring_fd = take_fd(&message->fds[0]);
@@ -384,7 +357,7 @@ static struct error *start_reading(struct session *session, struct message *mess
 
 	if (ring_fd < 0 || counters_fd < 0)
 		return error_create(ERROR_GENERAL, 0, NULL, "the probe sent no ring");
-	error = map_counters(session, counters_fd);
+	error = counters_open(counters_fd, session->ready.cpu_count, &session->counters);
 	if (!error)
 		error = ring_open(ring_fd, session->ready.ring_bytes, &session->ring);
 	if (error)
@@ -719,8 +692,7 @@ void session_destroy(struct session *session)
 	loop_remove(session->ring_source);
 	ring_destroy(session->ring);
 	cleanup_close(&session->ring_fd);
-	if (session->counters)
-		munmap((void *)session->counters, session->counters_bytes);
+	counters_destroy(session->counters);
 	symbolizer_client_destroy(session->symbolizer);
 	channel_destroy(session->probe);
 	profile_destroy(session->source.profile);

@@ -1,9 +1,10 @@
 /* CPU samples of one process, and what happens to that process.
  *
- * A perf event on each CPU runs on_cpu_sample(), for every process: the target is tested first, the rest costs
- * nothing. A sample is put together in a scratch slot of its CPU and copied into the ring in one piece, so that
- * its length is what it needs. Accounts close: attempts == delivered + lost_ring_full + lost_scratch_busy; a reader
- * that looks while a program runs may see one attempt a CPU that is not decided yet.
+ * A perf event on each CPU runs on_cpu_sample(), for every process: the target is tested first, the rest
+ * costs nothing. A sample is put together in a scratch slot of its CPU and copied into the ring in one piece,
+ * so that its length is what it needs. Accounts close: attempts == delivered + lost_ring_full +
+ * lost_scratch_busy; a reader that looks while a program runs may see one attempt a CPU that is not decided
+ * yet.
  */
 #include "bpf/unwind.bpf.h"
 
@@ -29,12 +30,11 @@ __u64 unknown_sent_ns; /* when CONTROL_UNKNOWN_PC was sent last */
 __u32 exit_sent;
 
 #define UNKNOWN_INTERVAL_NS 5000000ull
-#define USER_ADDRESS_MIN    0x1000ull /* lower and higher are no code: nothing that a new look at the maps would find */
-#define USER_ADDRESS_END    0x800000000000ull
+#define USER_ADDRESS_MIN                                                                                     \
+	0x1000ull /* lower and higher are no code: nothing that a new look at the maps would find */
+#define USER_ADDRESS_END 0x800000000000ull
 
-/* A perf event can interrupt another program of ours, which may have been interrupted itself. */
-#define SCRATCH_SLOTS 3
-#define THREADS_MAX   (1u << 20)
+#define THREADS_MAX (1u << 20)
 
 #define SAMPLE_BYTES_MAX (sizeof(struct sample_record) + WALK_FRAMES_MAX * sizeof(__u64))
 
@@ -125,7 +125,8 @@ static __always_inline __u32 kernel_stack_take(struct bpf_perf_event_data *ctx, 
 	__u32 count;
 
 	if (bytes < (long)sizeof(__u64)) {
-		/* It has no room for another one at the moment: the interrupted instruction is known all the same. */
+		/* It has no room for another one at the moment: the interrupted instruction is known all the
+		 * same. */
 		scratch->record.frames[0] = FRAME(MODULE_KERNEL, ctx->regs.rip);
 		return 1;
 	}
@@ -138,7 +139,8 @@ static __always_inline __u32 kernel_stack_take(struct bpf_perf_event_data *ctx, 
 	return count;
 }
 
-static __always_inline void user_stack_walk(struct scratch *scratch, __u64 pc, __u64 sp, __u64 bp, __u32 first)
+static __always_inline void user_stack_walk(struct scratch *scratch, __u64 pc, __u64 sp, __u64 bp,
+					    __u32 first)
 {
 	struct walk_context context = {.walk = &scratch->walk, .frames = scratch->record.frames};
 
@@ -169,7 +171,8 @@ static __always_inline void sample_fill(struct bpf_perf_event_data *ctx, struct 
 	if (pc || mode == SAMPLE_USER) {
 		user_stack_walk(scratch, pc, sp, bp, kernel_count);
 	} else {
-		/* A worker that never returns to user space (io_uring): copy_thread() clears its registers. */
+		/* A worker that never returns to user space (io_uring): copy_thread() clears its registers.
+		 */
 		walk_start(&scratch->walk, 0, 0, 0, kernel_count);
 		scratch->walk.end = STACK_COMPLETE;
 	}
@@ -272,8 +275,9 @@ static long runtime_add_thread(__u32 index, struct runtime_sum *sum)
 	return 0;
 }
 
-/* CPU time of all threads, the dead ones included. The scheduler brings the running thread's own up to date at its
- * ticks: that much may be missing. 0: threads were released while they were summed up, or there are too many. */
+/* CPU time of all threads, the dead ones included. The scheduler brings the running thread's own up to date
+ * at its ticks: that much may be missing. 0: threads were released while they were summed up, or there are
+ * too many. */
 static __always_inline __u64 runtime_get_ns(struct task_struct *task)
 {
 	struct signal_struct *signal = task->signal;
@@ -292,8 +296,8 @@ static __always_inline __u64 runtime_get_ns(struct task_struct *task)
 	return 0;
 }
 
-/* signal->live is 0 when the last thread passes here (do_exit() has counted it down before); two that die at once
- * may both see 0. */
+/* signal->live is 0 when the last thread passes here (do_exit() has counted it down before); two that die at
+ * once may both see 0. */
 SEC("tp_btf/sched_process_exit")
 int BPF_PROG(on_exit, struct task_struct *task)
 {
@@ -306,7 +310,8 @@ int BPF_PROG(on_exit, struct task_struct *task)
 	if (signal->live.counter != 0 || __sync_lock_test_and_set(&exit_sent, 1))
 		return 0;
 	/* As wait_task_zombie() in kernel/exit.c decides it. */
-	status = (signal->flags & SIGNAL_GROUP_EXIT) ? signal->group_exit_code : task->group_leader->exit_code;
+	status =
+		(signal->flags & SIGNAL_GROUP_EXIT) ? signal->group_exit_code : task->group_leader->exit_code;
 	control_send(CONTROL_EXIT, task->tgid, status, runtime_get_ns(task));
 	return 0;
 }

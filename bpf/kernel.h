@@ -1,4 +1,5 @@
-/* The few kernel structs that the programs read: libbpf relocates each access to the running kernel's layout (CO-RE).
+/* The few kernel structs that the programs read: libbpf relocates each access to the running kernel's layout
+ * (CO-RE).
  *
  * Only the fields that are used are declared; their order and offsets here mean nothing.
  */

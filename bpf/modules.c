@@ -25,6 +25,7 @@ struct entry {
 	uint64_t hash;
 	uint64_t mapped_at; /* refresh that last saw it mapped */
 	unsigned attempts;
+	uint64_t *failures;	  /* the note that counts it while it is not open */
 	struct timespec modified; /* of the file when it was opened */
 	bool is_replaced;	  /* its content changed: no longer found */
 };
@@ -44,6 +45,7 @@ struct modules {
 	reading; /* the one under way */
 	ARRAY(struct target_module *)
 	fresh;
+	bool is_fresh_told; /* the last refresh reached its caller */
 	struct modules_notes notes;
 };
 
@@ -198,19 +200,20 @@ static void open_entry(struct modules *modules, struct entry *entry, const struc
 	_cleanup_error_ struct error *error = NULL;
 	struct stat status;
 
-	entry->attempts++;
-	error = modules_open_file(target, map, &module->fd);
+	if (entry->failures)
+		--*entry->failures;
+	entry->failures = NULL;
 	free(module->why);
 	module->why = NULL;
+	entry->attempts++;
+	error = modules_open_file(target, map, &module->fd);
 	if (error) {
+		bool is_limit = error_get_errno(error) == EMFILE || error_get_errno(error) == ENFILE;
+
 		module->fd = -1;
 		module->why = strdup(error_get_message(error));
-		if (entry->attempts > 1)
-			return;
-		if (error_get_errno(error) == EMFILE || error_get_errno(error) == ENFILE)
-			modules->notes.no_fd++;
-		else
-			modules->notes.no_open++;
+		entry->failures = is_limit ? &modules->notes.no_fd : &modules->notes.no_open;
+		++*entry->failures;
 		return;
 	}
 	if (fstat(module->fd, &status) == 0) {
@@ -407,7 +410,10 @@ struct error *modules_refresh(struct modules *modules, const struct target *targ
 	struct error *error = maps_open(target->proc_fd, &stream);
 
 	modules->reading.count = 0;
-	modules->fresh.count = 0;
+	/* What a failed refresh has found is told by the next one. */
+	if (modules->is_fresh_told)
+		modules->fresh.count = 0;
+	modules->is_fresh_told = false;
 	if (!error) {
 		modules->refreshes++;
 		error = maps_read(stream, add_map, &pass);
@@ -425,6 +431,7 @@ struct error *modules_refresh(struct modules *modules, const struct target *targ
 	ret->count = modules->mappings.count;
 	ret->fresh = modules->fresh.items;
 	ret->fresh_count = modules->fresh.count;
+	modules->is_fresh_told = true;
 	return NULL;
 }
 

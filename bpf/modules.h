@@ -42,7 +42,7 @@ struct modules_change {
 	size_t fresh_count;
 };
 
-/* What the registry could not do, since its creation. */
+/* What the registry could not do. */
 struct modules_notes {
 	uint64_t
 		no_id; /* files without an id, because all ids are given: their mappings are MODULE_UNKNOWN */

@@ -254,16 +254,14 @@ struct error *modules_open_vdso(int *ret)
 	return error_wrap(error, "vDSO");
 }
 
-/* Whether any line of this piece has an address that is not zero: "0000000000000000 T name". The digits may
- * be cut by the piece's end; then the next piece tells. */
-static bool has_address(const char *text, size_t length)
+/* Whether any line of this piece has an address that is not zero: "0000000000000000 T name". Pieces may end
+ * inside a line: *in_address tells the next one where it starts. */
+static bool has_address(const char *text, size_t length, bool *in_address)
 {
-	bool at_line_start = true;
-
 	for (size_t i = 0; i < length; i++) {
-		if (at_line_start && text[i] != '0' && text[i] != ' ')
+		if (*in_address && text[i] != '0' && text[i] != ' ')
 			return true;
-		at_line_start = text[i] == '\n' || (at_line_start && text[i] == '0');
+		*in_address = text[i] == '\n' || (*in_address && text[i] == '0');
 	}
 	return false;
 }
@@ -273,7 +271,7 @@ struct error *modules_open_kernel(int *ret)
 	_cleanup_close_ int source = open("/proc/kallsyms", O_RDONLY | O_CLOEXEC);
 	_cleanup_close_ int fd = memfd_create("kallsyms", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	_cleanup_free_ char *buffer = malloc(256 * 1024);
-	bool has_any = false;
+	bool has_any = false, in_address = true;
 	ssize_t got;
 
 	if (source < 0)
@@ -286,7 +284,7 @@ struct error *modules_open_kernel(int *ret)
 		if (got < 0 || !write_all(fd, buffer, (size_t)got))
 			return error_create(ERROR_GENERAL, errno, NULL,
 					    "kernel symbols: copy /proc/kallsyms");
-		has_any = has_any || has_address(buffer, (size_t)got);
+		has_any = has_any || has_address(buffer, (size_t)got, &in_address);
 	}
 	if (!has_any)
 		return error_create(ERROR_PERMISSION, 0,

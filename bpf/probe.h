@@ -21,7 +21,7 @@ struct probe_options {
 	char **command;	   /* started under the profiler */
 	bool as_root;	   /* the command keeps root's rights */
 	bool is_dashboard; /* the command gets no terminal: /dev/null and a file */
-	const char *typed; /* the command line, for hints: "kiln 4242" */
+	char *const *argv; /* the command line as it was typed, for hints */
 	double hz;
 	bool user_only, kernel_only, verbose;
 	/* The program of the interface, run in a child as the invoking user; and of the workers. */

@@ -9,8 +9,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-/* The kernel maps a ring as: consumer position (a page, writable), producer position (a page), and the data twice
- * in a row, so that a record which wraps around lies in one piece (kernel/bpf/ringbuf.c). */
+/* The kernel maps a ring as: consumer position (a page, writable), producer position (a page), and the data
+ * twice in a row, so that a record which wraps around lies in one piece (kernel/bpf/ringbuf.c). */
 struct ring {
 	uint64_t *consumer;
 	uint64_t *producer;
@@ -183,7 +183,8 @@ void counters_sum(const struct counters *counters, struct cpu_counters *ret)
 	for (unsigned cpu = 0; cpu < counters->count; cpu++) {
 		const uint64_t *values = (const uint64_t *)&counters->cpus[cpu];
 
-		/* Backwards: attempts, which every program raises first, is read last and never falls behind. */
+		/* Backwards: attempts, which every program raises first, is read last and never falls behind.
+		 */
 		for (unsigned i = words; i-- > 0;)
 			sums[i] += __atomic_load_n(&values[i], __ATOMIC_ACQUIRE);
 	}

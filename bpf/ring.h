@@ -2,11 +2,11 @@
  *
  * No bpf(2) is called and no privilege is needed: the fds are enough. No system call per record either.
  *
- * Invariants: one reader a ring. Records are handed out in place, in order, 8-byte aligned, whole. The kernel writes
- * the ring, so damage is not expected; lengths and positions are checked against the ring all the same, and what
- * cannot be right makes the ring damaged: it then delivers nothing more.
- * Ownership: ring_open() and counters_open() map the memory and do not keep the fd, the caller may close it.
- * Units: lengths are bytes.
+ * Invariants: one reader a ring. Records are handed out in place, in order, 8-byte aligned, whole. The kernel
+ * writes the ring, so damage is not expected; lengths and positions are checked against the ring all the
+ * same, and what cannot be right makes the ring damaged: it then delivers nothing more. Ownership:
+ * ring_open() and counters_open() map the memory and do not keep the fd, the caller may close it. Units:
+ * lengths are bytes.
  */
 #ifndef KILN_BPF_RING_H
 #define KILN_BPF_RING_H
@@ -24,8 +24,8 @@ struct ring;
 struct error *ring_open(int fd, size_t bytes, struct ring **ret);
 void ring_destroy(struct ring *ring); /* NULL accepted */
 
-/* Hands at most max records (0: all that are there) to the callback; the pointer is good until it returns. Returns
- * how many there were. The space is given back to the kernel in batches and at the end. */
+/* Hands at most max records (0: all that are there) to the callback; the pointer is good until it returns.
+ * Returns how many there were. The space is given back to the kernel in batches and at the end. */
 size_t ring_read(struct ring *ring, void (*callback)(void *arg, const void *record, size_t length), void *arg,
 		 size_t max);
 bool ring_is_damaged(const struct ring *ring);

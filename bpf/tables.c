@@ -6,6 +6,7 @@
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -71,8 +72,8 @@ static struct error *table_check_rules(const struct table_header *header, const 
 	return NULL;
 }
 
-/* Rows [from, to) of one page: in one chunk, from offset 0 on, ascending, with known rules. Only copies of the
- * last row may follow it (padding). */
+/* Rows [from, to) of one page: in one chunk, from offset 0 on, ascending, with known rules. Only copies of
+ * the last row may follow it (padding). */
 static struct error *table_check_page(const struct table_header *header, const uint32_t *words, uint32_t page,
 				      uint32_t from, uint32_t to)
 {
@@ -130,7 +131,8 @@ struct error *table_check(const uint32_t *words, size_t bytes)
 struct error *mappings_check(const struct mapping *mappings, size_t count)
 {
 	if (count > MAPPINGS_MAX)
-		return error_create(ERROR_UNSUPPORTED, 0, NULL, "%zu executable mappings are too many", count);
+		return error_create(ERROR_UNSUPPORTED, 0, NULL, "%zu executable mappings are too many",
+				    count);
 	for (size_t i = 0; i < count; i++) {
 		if (mappings[i].start >= mappings[i].end || mappings[i].module >= MODULE_LIMIT)
 			return error_create(ERROR_GENERAL, 0, NULL, "mapping %zu makes no sense", i);
@@ -147,8 +149,8 @@ struct part {
 	size_t bytes;
 };
 
-/* Writes the parts one after the other into the map's memory, which is unmapped afterwards (a map that is mapped
- * writable cannot be frozen). */
+/* Writes the parts one after the other into the map's memory, which is unmapped afterwards (a map that is
+ * mapped writable cannot be frozen). */
 static struct error *map_fill(int fd, size_t bytes, const struct part *parts, size_t part_count)
 {
 	size_t page_bytes = (size_t)sysconf(_SC_PAGESIZE);
@@ -172,16 +174,15 @@ static struct error *map_fill(int fd, size_t bytes, const struct part *parts, si
 static struct error *map_publish(int outer_fd, uint32_t slot, const char *name, uint32_t value_bytes,
 				 const struct part *parts, size_t part_count)
 {
-	/* The same flags as the templates in unwind.bpf.h: the kernel compares them. */
-	LIBBPF_OPTS(bpf_map_create_opts, options,
-		    .map_flags = BPF_F_INNER_MAP | BPF_F_MMAPABLE | BPF_F_RDONLY_PROG);
+	LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = INNER_MAP_FLAGS);
 	_cleanup_close_ int fd = -1;
 	struct error *error;
 	size_t bytes = 0;
 
 	for (size_t i = 0; i < part_count; i++)
 		bytes += parts[i].bytes;
-	fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, name, sizeof(uint32_t), value_bytes, bytes / value_bytes, &options);
+	fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, name, sizeof(uint32_t), value_bytes, bytes / value_bytes,
+			    &options);
 	if (fd < 0)
 		return error_create(errno == EPERM ? ERROR_PERMISSION : ERROR_GENERAL, errno, NULL,
 				    "cannot create a BPF array of %zu bytes", bytes);
@@ -216,7 +217,7 @@ static struct error *memfd_check(int memfd, size_t *ret_bytes)
 struct error *table_publish(int tables_fd, uint32_t module, int memfd)
 {
 	struct error *error;
-	struct part part;
+	struct part part = {0};
 	void *words;
 
 	if (module >= MODULE_LIMIT)
@@ -242,8 +243,8 @@ struct error *table_remove(int tables_fd, uint32_t module)
 	return NULL;
 }
 
-struct error *mappings_publish(int mappings_fd, const struct mapping *mappings, size_t count, uint64_t exec_count,
-			       uint64_t generation)
+struct error *mappings_publish(int mappings_fd, const struct mapping *mappings, size_t count,
+			       uint64_t exec_count, uint64_t generation)
 {
 	/* Element 0 of the array is the header, whose size is that of an element. */
 	struct mapping_header header = {.count = count, .exec_count = exec_count, .generation = generation};

@@ -1,12 +1,12 @@
 /* What the walker reads, checked and published: unwind tables (bpf/table.h) and the target's mappings.
  *
- * Each is an inner array map of exactly the size that it needs, filled by mmap, frozen, and published by one update
- * of a slot of an array of maps: a walk sees the old one or the new one, never a half.
+ * Each is an inner array map of exactly the size that it needs, filled by mmap, frozen, and published by one
+ * update of a slot of an array of maps: a walk sees the old one or the new one, never a half.
  *
- * Trust: a table comes from a worker, which speaks for the target: table_check() proves everything that the walker
- * and its readers rely on. The fd must be a memfd that can never change again (sealed), or what was checked is not
- * what is published.
- * Ownership: no fd is taken; the kernel keeps an inner map as long as its slot refers to it.
+ * Trust: a table comes from a worker, which speaks for the target: table_check() proves everything that the
+ * walker and its readers rely on. The fd must be a memfd that can never change again (sealed), or what was
+ * checked is not what is published. Ownership: no fd is taken; the kernel keeps an inner map as long as its
+ * slot refers to it.
  */
 #ifndef KILN_BPF_TABLES_H
 #define KILN_BPF_TABLES_H
@@ -18,7 +18,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* More than the largest programs need by far (libLLVM-14: 4 MiB), and a bound on what a worker can make us hold. */
+/* More than the largest programs need by far (libLLVM-14: 4 MiB), and a bound on what a worker can make us
+ * hold. */
 #define TABLE_BYTES_MAX (64u << 20)
 
 /* Is this a table as bpf/table.h says, in every word? ERROR_BAD_FILE says what is not. */
@@ -30,7 +31,7 @@ struct error *table_remove(int tables_fd, uint32_t module); /* one that is not t
 
 /* Sorted by start, without overlaps, module ids in range? */
 struct error *mappings_check(const struct mapping *mappings, size_t count);
-struct error *mappings_publish(int mappings_fd, const struct mapping *mappings, size_t count, uint64_t exec_count,
-			       uint64_t generation);
+struct error *mappings_publish(int mappings_fd, const struct mapping *mappings, size_t count,
+			       uint64_t exec_count, uint64_t generation);
 
 #endif

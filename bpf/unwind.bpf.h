@@ -4,26 +4,26 @@
  * Whoever includes it as plain C defines the five accessors below first (static functions).
  *
  * A step looks the pc up in the mappings (binary search, the last hit remembered), then in its module's table
- * (page index, binary search inside one 64 KiB value), and applies the rule. Nothing that comes from the target's
- * memory is trusted: the CFA must grow, the return address must lie in an executable mapping. Nothing that comes
- * from a table can lead outside of it: every index is masked, and the probe has checked the table before (tables.c).
+ * (page index, binary search inside one 64 KiB value), and applies the rule. Nothing that comes from the
+ * target's memory is trusted: the CFA must grow, the return address must lie in an executable mapping.
+ * Nothing that comes from a table can lead outside of it: every index is masked, and the probe has checked
+ * the table before (tables.c).
  *
- * Mappings and tables may be replaced between two steps: every lookup that fails ends the walk with its reason.
+ * Mappings and tables may be replaced between two steps: every lookup that fails ends the walk with its
+ * reason.
  */
 #ifndef KILN_BPF_UNWIND_BPF_H
 #define KILN_BPF_UNWIND_BPF_H
 
 #include "bpf/events.h"
+#include "bpf/limits.h"
 #include "bpf/table.h"
 
 #define TABLE_CHUNK_MASK (TABLE_CHUNK_WORDS - 1)
 #define TABLE_WORD_BYTES 4
 
-/* Steps of a binary search: the mappings of a process (vm.max_map_count is 65,530 by default), and the rows of a
- * page, which lie in one chunk. */
-#define MAPPINGS_MAX	     ((1u << MAPPING_SEARCH_STEPS) - 1)
-#define MAPPING_SEARCH_STEPS 17
-#define ROW_SEARCH_STEPS     TABLE_CHUNK_SHIFT
+/* Halvings of the search among the rows of a page, which lie in one chunk. */
+#define ROW_SEARCH_STEPS TABLE_CHUNK_SHIFT
 
 /* The longest stack that one record holds, and a little room for a kernel frame more than expected. */
 #define WALK_FRAMES_MAX (STACK_KERNEL_MAX + 1 + STACK_USER_MAX)
@@ -31,9 +31,9 @@
 /* What one walk knows. Lives in scratch memory: the BPF stack has 512 bytes. */
 struct walk {
 	__u64 pc, sp, bp;
-	__u64 unknown_pc; /* the pc that was in no mapping; 0: none */
+	__u64 unknown_pc;	/* the pc that was in no mapping; 0: none */
 	struct mapping mapping; /* the last hit */
-	__u32 table_module; /* whose header is remembered; 0: none */
+	__u32 table_module;	/* whose header is remembered; 0: none */
 	__u32 first_page, page_count, pages_at, rules_at;
 	__u32 first; /* index of the leaf in frames */
 	__u32 count; /* frames written */
@@ -60,7 +60,7 @@ struct {
 		values, struct {
 			__uint(type, BPF_MAP_TYPE_ARRAY);
 			__uint(max_entries, 1);
-			__uint(map_flags, BPF_F_INNER_MAP | BPF_F_MMAPABLE | BPF_F_RDONLY_PROG);
+			__uint(map_flags, INNER_MAP_FLAGS);
 			__uint(key_size, sizeof(__u32));
 			__uint(value_size, sizeof(struct mapping));
 		});
@@ -75,7 +75,7 @@ struct {
 		values, struct {
 			__uint(type, BPF_MAP_TYPE_ARRAY);
 			__uint(max_entries, 1);
-			__uint(map_flags, BPF_F_INNER_MAP | BPF_F_MMAPABLE | BPF_F_RDONLY_PROG);
+			__uint(map_flags, INNER_MAP_FLAGS);
 			__uint(key_size, sizeof(__u32));
 			__uint(value_size, TABLE_CHUNK_BYTES);
 		});
@@ -182,8 +182,8 @@ static __always_inline int walk_use_table(struct walk *walk, void *table, __u32 
 	return 1;
 }
 
-/* The rule number of a file offset. Outside of the table's pages it is 0, the gap, as on every failure: a frame
- * that has lost its table in the middle of a walk has no rule. */
+/* The rule number of a file offset. Outside of the table's pages it is 0, the gap, as on every failure: a
+ * frame that has lost its table in the middle of a walk has no rule. */
 static __always_inline __u32 walk_find_rule(struct walk *walk, void *table, __u64 offset)
 {
 	__u64 page = (offset >> TABLE_PAGE_SHIFT) - walk->first_page;
@@ -230,7 +230,8 @@ static __always_inline __u32 walk_find_rule(struct walk *walk, void *table, __u6
 	return TABLE_ROW_RULE(row);
 }
 
-/* Applies a rule: pc, sp and bp become the caller's. Returns STACK_ENDS when the walk goes on, else why it ends. */
+/* Applies a rule: pc, sp and bp become the caller's. Returns STACK_ENDS when the walk goes on, else why it
+ * ends. */
 static __always_inline __u32 walk_apply_rule(struct walk *walk, void *table, __u32 rule)
 {
 	__u32 at = walk->rules_at + rule * (sizeof(struct unwind_rule) / TABLE_WORD_BYTES);
@@ -303,7 +304,8 @@ static __always_inline int walk_put_frame(struct walk_context *context, __u32 in
 static __always_inline __u32 walk_one_frame(__u32 index, struct walk_context *context)
 {
 	struct walk *walk = context->walk;
-	/* A return address is the byte after the call, which may belong to the next function, or to nothing. */
+	/* A return address is the byte after the call, which may belong to the next function, or to nothing.
+	 */
 	__u64 lookup = walk->pc - (index ? 1 : 0), offset;
 	void *table;
 	__u32 rule;

@@ -8,10 +8,10 @@
 #include <string.h>
 
 /* libiberty gives up on C++ names longer than 1,024 bytes, because its own tables (on the stack, 32 bytes a
- * component, 2 components a byte) and its recursion grow with the name (cp-demangle.c, PR 87675). Its recursion
- * takes at least one byte of the name a level, so that a limit on the length bounds it as well: 4 KiB names
- * need less than 3 MiB of stack. Real templates do have names of several thousand bytes. */
-#define MANGLED_LENGTH_MAX 4096
+ * component, 2 components a byte) and its recursion grow with the name (cp-demangle.c, PR 87675). Its
+ * recursion takes at least one byte of the name a level, so that a limit on the length bounds it as well: 4
+ * KiB names need less than 3 MiB of stack. Real templates do have names of several thousand bytes. */
+#define MANGLED_LENGTH_MAX	 4096
 #define MANGLED_LENGTH_LIBIBERTY 1000
 
 struct output {
@@ -35,7 +35,9 @@ static void take_output(const char *text, size_t length, void *opaque)
 
 static bool demangle(const char *mangled, size_t length, struct output *output)
 {
-	int options = DMGL_PARAMS | DMGL_ANSI;
+	const int options = DMGL_PARAMS | DMGL_ANSI;
+	const int cplus_options =
+		length > MANGLED_LENGTH_LIBIBERTY ? options | DMGL_NO_RECURSE_LIMIT : options;
 
 	if (setjmp(output->full))
 		return true;
@@ -43,16 +45,14 @@ static bool demangle(const char *mangled, size_t length, struct output *output)
 	if (rust_demangle_callback(mangled, options, take_output, output))
 		return true;
 	output->length = 0;
-	if (strncmp(mangled, "_Z", 2) != 0)
-		return false;
-	if (length > MANGLED_LENGTH_LIBIBERTY)
-		options |= DMGL_NO_RECURSE_LIMIT;
-	return cplus_demangle_v3_callback(mangled, options, take_output, output);
+	return strncmp(mangled, "_Z", 2) == 0 &&
+	       cplus_demangle_v3_callback(mangled, cplus_options, take_output, output);
 }
 
 size_t demangle_name(const char *name, size_t length, char ret[NAME_LENGTH_MAX + 1])
 {
-	if (length > 2 && length <= MANGLED_LENGTH_MAX && name[0] == '_' && (name[1] == 'Z' || name[1] == 'R')) {
+	if (length > 2 && length <= MANGLED_LENGTH_MAX && name[0] == '_' &&
+	    (name[1] == 'Z' || name[1] == 'R')) {
 		char mangled[MANGLED_LENGTH_MAX + 1];
 		struct output output;
 

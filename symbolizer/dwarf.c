@@ -19,13 +19,15 @@ struct unit {
 	Dwarf_Die die;
 	const unsigned char *end; /* of the unit in .debug_info */
 	bool indexed;
-	ARRAY(struct function) functions;
+	ARRAY(struct function)
+	functions;
 	struct ranges ranges; /* value: number of the function */
 };
 
 struct debug {
 	Dwarf *dwarf;
-	ARRAY(struct unit) units;
+	ARRAY(struct unit)
+	units;
 	struct ranges ranges; /* value: number of the unit */
 };
 
@@ -49,7 +51,8 @@ static bool add_unit_range(void *arg, uint64_t start, uint64_t end)
 	return ranges_add(&debug->ranges, start, end, (uint32_t)debug->units.count);
 }
 
-/* A unit without ranges has no code: gcc, clang, rustc, go and gas write low_pc or ranges on each that has. */
+/* A unit without ranges has no code: gcc, clang, rustc, go and gas write low_pc or ranges on each that has.
+ */
 static bool add_unit(struct debug *debug, Dwarf_Off offset, Dwarf_Off die_offset, Dwarf_Off next)
 {
 	struct unit unit = {.end = NULL};
@@ -71,7 +74,8 @@ static bool index_units(struct debug *debug)
 	Dwarf_Off offset = 0, next;
 	size_t header_size;
 
-	while (dwarf_next_unit(debug->dwarf, offset, &next, &header_size, NULL, NULL, NULL, NULL, NULL, NULL) == 0) {
+	while (dwarf_next_unit(debug->dwarf, offset, &next, &header_size, NULL, NULL, NULL, NULL, NULL,
+			       NULL) == 0) {
 		if (next <= offset)
 			break;
 		if (!add_unit(debug, offset, offset + header_size, next))
@@ -129,9 +133,9 @@ static bool add_function_range(void *arg, uint64_t start, uint64_t end)
 
 /* Steps to the next DIE in the order of the file, whatever its depth. Returns false at the end of the unit.
  *
- * dwarf_siblingof() of a DIE with children walks all of them where there is no DW_AT_sibling (clang writes none):
- * it is asked of DIEs without children only. Where it finds the end of the siblings it leaves the address of the
- * terminating zero, behind which the parent's sibling lies. */
+ * dwarf_siblingof() of a DIE with children walks all of them where there is no DW_AT_sibling (clang writes
+ * none): it is asked of DIEs without children only. Where it finds the end of the siblings it leaves the
+ * address of the terminating zero, behind which the parent's sibling lies. */
 static bool step(const struct unit *unit, Dwarf_Die *die)
 {
 	Dwarf_Die next = {.addr = NULL};

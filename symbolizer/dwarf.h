@@ -3,9 +3,9 @@
  * The index is ours: libdw reads DIEs, attributes and line tables, but its address searches are slow
  * (dwarf_getscopes walks a unit a call) or trust .debug_aranges, which clang does not write.
  *
- * Invariants: ELF virtual addresses. Unit ranges are read when created, a unit's functions and lines on first touch.
- * Ownership: debug_create() → debug_destroy(); the Elf must outlive it. Strings live as long as the debug.
- * Errors: the Elf is hostile input: damaged units have no names.
+ * Invariants: ELF virtual addresses. Unit ranges are read when created, a unit's functions and lines on first
+ * touch. Ownership: debug_create() → debug_destroy(); the Elf must outlive it. Strings live as long as the
+ * debug. Errors: the Elf is hostile input: damaged units have no names.
  */
 #ifndef KILN_SYMBOLIZER_DWARF_H
 #define KILN_SYMBOLIZER_DWARF_H
@@ -20,13 +20,13 @@ struct debug;
 
 struct debug_function {
 	const char *name;     /* the linkage name where there is one; never NULL or empty */
-	uint64_t start;       /* of the function */
+	uint64_t start;	      /* of the function */
 	uint64_t range_start; /* of the part of it that covers the address: differs in cold parts */
 };
 
 struct debug_line {
 	const char *file; /* never NULL */
-	uint32_t line;    /* never 0 */
+	uint32_t line;	  /* never 0 */
 };
 
 /* A file without (usable) debug information has none of it: no error. */

@@ -15,12 +15,14 @@ struct symbol {
 	uint32_t length;
 	uint32_t section;
 	/* Of several symbols at one address the lowest is taken, then symbol_compare_names() decides:
-	 * 1. functions before labels without a type, 2. with a size before without, 3. global, weak, local. */
+	 * 1. functions before labels without a type, 2. with a size before without, 3. global, weak, local.
+	 */
 	uint8_t rank;
 };
 
 struct symbols {
-	ARRAY(struct symbol) items; /* sorted by start, one an address */
+	ARRAY(struct symbol)
+	items;			      /* sorted by start, one an address */
 	struct ranges sized, unsized; /* value: number of the item */
 };
 
@@ -31,7 +33,8 @@ struct section {
 
 struct reader {
 	struct symbols *symbols;
-	ARRAY(struct section) sections;
+	ARRAY(struct section)
+	sections;
 	Elf *elf;
 };
 
@@ -195,7 +198,8 @@ static bool rank_symbol(const struct reader *reader, const Elf64_Sym *raw, uint8
 	return true;
 }
 
-static bool add_symbol(struct reader *reader, const Elf64_Sym *raw, const char *strings, size_t strings_length)
+static bool add_symbol(struct reader *reader, const Elf64_Sym *raw, const char *strings,
+		       size_t strings_length)
 {
 	struct symbol symbol = {.start = raw->st_value, .section = raw->st_shndx};
 	const char *version;
@@ -279,7 +283,8 @@ static bool index_symbols(struct reader *reader)
 		uint64_t end = reader->sections.items[symbol->section].end;
 
 		if (symbol->size) {
-			if (!ranges_add(&symbols->sized, symbol->start, symbol->start + symbol->size, (uint32_t)i))
+			if (!ranges_add(&symbols->sized, symbol->start, symbol->start + symbol->size,
+					(uint32_t)i))
 				return false;
 			continue;
 		}

@@ -1,10 +1,10 @@
 /* The symbol tables of an ELF file, searchable by address.
  *
  * Invariants: ELF virtual addresses. Names point into the file's string tables: valid as long as the Elf.
- * A symbol with a size covers just that; one without reaches to the next symbol or the end of its section, and is
- * found only where no symbol with a size covers the address.
- * Ownership: symbols_create() → symbols_destroy(); the Elf must outlive the symbols.
- * Errors: the Elf is hostile input: what points outside of it is left out.
+ * A symbol with a size covers just that; one without reaches to the next symbol or the end of its section,
+ * and is found only where no symbol with a size covers the address. Ownership: symbols_create() →
+ * symbols_destroy(); the Elf must outlive the symbols. Errors: the Elf is hostile input: what points outside
+ * of it is left out.
  */
 #ifndef KILN_SYMBOLIZER_ELF_H
 #define KILN_SYMBOLIZER_ELF_H

@@ -11,20 +11,22 @@ struct kernel_symbol {
 	uint64_t start;
 	uint32_t name; /* offset in the text */
 	uint16_t length;
-	uint16_t rank; /* of symbols at one address the lowest is found; RANK_NO_CODE only bounds the one before */
+	uint16_t rank; /* of symbols at one address the lowest is found; RANK_NO_CODE only bounds the one
+			  before */
 };
 
 enum { RANK_GLOBAL, RANK_WEAK, RANK_LOCAL, RANK_NO_CODE };
 
-/* Behind the last symbol of a part of the kernel comes nothing, which kallsyms does not say: as perf does, what has
- * no neighbour is a page long, and nothing is longer than this. */
+/* Behind the last symbol of a part of the kernel comes nothing, which kallsyms does not say: as perf does,
+ * what has no neighbour is a page long, and nothing is longer than this. */
 #define FUNCTION_LENGTH_MAX (1 << 20)
-#define LAST_LENGTH 4096
+#define LAST_LENGTH	    4096
 
 struct kernel_symbols {
 	const char *text;
 	size_t length;
-	ARRAY(struct kernel_symbol) items; /* sorted, one an address */
+	ARRAY(struct kernel_symbol)
+	items; /* sorted, one an address */
 };
 
 static uint16_t rank_type(char type)
@@ -141,7 +143,8 @@ struct error *kernel_symbols_create(int fd, struct kernel_symbols **ret)
 	}
 	if (!symbols->items.count) {
 		kernel_symbols_destroy(symbols);
-		return error_create(ERROR_PERMISSION, 0, NULL, "the kernel hides its addresses (kptr_restrict)");
+		return error_create(ERROR_PERMISSION, 0, NULL,
+				    "the kernel hides its addresses (kptr_restrict)");
 	}
 	*ret = symbols;
 	return NULL;

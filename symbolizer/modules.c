@@ -31,7 +31,8 @@ struct module {
 };
 
 struct modules {
-	ARRAY(struct module *) items; /* by id */
+	ARRAY(struct module *)
+	items; /* by id */
 };
 
 struct error *modules_create(struct modules **ret)
@@ -283,7 +284,8 @@ static void name_elf(struct module *module, uint64_t offset, struct module_name 
 static void name_kernel(struct module *module, uint64_t offset, struct module_name *ret)
 {
 	/* A frame holds the low 48 bits of the address; bit 47 is the sign. */
-	uint64_t address = (uint64_t)((int64_t)(offset << (64 - FRAME_OFFSET_BITS)) >> (64 - FRAME_OFFSET_BITS));
+	uint64_t address =
+		(uint64_t)((int64_t)(offset << (64 - FRAME_OFFSET_BITS)) >> (64 - FRAME_OFFSET_BITS));
 	struct symbol_hit symbol;
 
 	ret->start = address;

@@ -1,8 +1,9 @@
-/* The worker's modules by id: files that the probe handed over, opened and indexed when they are first asked for.
+/* The worker's modules by id: files that the probe handed over, opened and indexed when they are first asked
+ * for.
  *
- * Invariants: nothing is read from a module before module_open(); of an index only what a question needs is built.
- * Ownership: modules_add() takes the fd; a second one of the same id replaces the first.
- * Errors: a module that cannot be read has no names, and says why in its info. struct error: memory.
+ * Invariants: nothing is read from a module before module_open(); of an index only what a question needs is
+ * built. Ownership: modules_add() takes the fd; a second one of the same id replaces the first. Errors: a
+ * module that cannot be read has no names, and says why in its info. struct error: memory.
  */
 #ifndef KILN_SYMBOLIZER_MODULES_H
 #define KILN_SYMBOLIZER_MODULES_H

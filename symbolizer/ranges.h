@@ -1,10 +1,9 @@
 /* Address ranges with a value: collected in any order, made searchable once, then found by binary search.
  *
  * Invariants: [start, end), start < end. After ranges_sort() the items are sorted by start; after
- * ranges_flatten() they are disjoint too: where ranges overlap, the one that starts last wins, of those that start
- * together the shortest, of equal ones the one with the greatest value.
- * Ownership: the caller owns the struct (zeroed = empty) and ranges_deinit()s it.
- * Errors: false when memory is short.
+ * ranges_flatten() they are disjoint too: where ranges overlap, the one that starts last wins, of those that
+ * start together the shortest, of equal ones the one with the greatest value. Ownership: the caller owns the
+ * struct (zeroed = empty) and ranges_deinit()s it. Errors: false when memory is short.
  */
 #ifndef KILN_SYMBOLIZER_RANGES_H
 #define KILN_SYMBOLIZER_RANGES_H
@@ -27,7 +26,8 @@ struct ranges {
 bool ranges_add(struct ranges *ranges, uint64_t start, uint64_t end, uint32_t value);
 void ranges_sort(struct ranges *ranges);
 bool ranges_flatten(struct ranges *ranges); /* sorts too */
-/* NULL when none covers the address. Of ranges that are sorted only, the last that starts at or before it counts. */
+/* NULL when none covers the address. Of ranges that are sorted only, the last that starts at or before it
+ * counts. */
 const struct range *ranges_find(const struct ranges *ranges, uint64_t address);
 void ranges_deinit(struct ranges *ranges);
 

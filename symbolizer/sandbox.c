@@ -6,7 +6,7 @@
 #include <sys/resource.h>
 
 /* What a damaged file can make libdw ask for. Mapped files count as address space and not as data. */
-#define DATA_MAX (4ull << 30)
+#define DATA_MAX	  (4ull << 30)
 #define ADDRESS_SPACE_MAX (32ull << 30)
 
 #ifndef __has_feature

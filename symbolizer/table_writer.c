@@ -258,6 +258,17 @@ static struct error *fill_memfd(const struct table_writer *writer, const struct 
 	return NULL;
 }
 
+/* A gap that begins a page needs no page: what no page covers is a gap. Those before it are needed. */
+static struct error *flush_last(struct table_writer *writer)
+{
+	uint64_t page = writer->pending_offset >> TABLE_PAGE_SHIFT;
+
+	if (!writer->has_pending || PAGE_OFFSET(writer->pending_offset) || writer->pending_rule != RULE_GAP)
+		return flush_pending(writer);
+	writer->has_pending = false;
+	return writer->page_firsts.count && page > writer->first_page ? open_pages(writer, page - 1) : NULL;
+}
+
 struct error *table_writer_finish(struct table_writer *writer, int *ret_memfd, uint32_t *ret_words)
 {
 	_cleanup_close_ int memfd = -1;
@@ -265,10 +276,7 @@ struct error *table_writer_finish(struct table_writer *writer, int *ret_memfd, u
 	struct error *error;
 	uint64_t rules_at, rows_at, words;
 
-	/* A gap that would only open a page of its own says nothing: what no page covers is a gap. */
-	if (!PAGE_OFFSET(writer->pending_offset) && writer->pending_rule == RULE_GAP)
-		writer->has_pending = false;
-	error = flush_pending(writer);
+	error = flush_last(writer);
 	if (error)
 		return error;
 	rules_at = round_up(header.pages_at + writer->page_firsts.count + 1, RULES_ALIGNMENT);

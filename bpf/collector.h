@@ -1,0 +1,69 @@
+/* The kernel side of CPU sampling for one process: programs loaded, attached, fed with tables, and taken
+ * away.
+ *
+ * Order: collector_create() (open, load) → collector_attach() → collector_enable() → publish … →
+ * collector_destroy().
+ *
+ * Invariants: nothing is pinned and no link outlives its fd: after collector_destroy(), or the death of this
+ * process by whatever signal, nothing is left in the kernel, unless the fds below were handed to a process
+ * that lives on: they keep memory, never a program. exec_count is read *before* /proc/PID/maps: the mappings
+ * of another program than the target runs now are refused by the walker. Ownership: the fds belong to the
+ * collector; whoever gets them duplicates them (SCM_RIGHTS does). Errors: ERROR_PERMISSION names the
+ * capability that is missing, ERROR_UNSUPPORTED what the kernel lacks (found by probing); all else is
+ * ERROR_GENERAL with the verifier's last line.
+ */
+#ifndef KILN_BPF_COLLECTOR_H
+#define KILN_BPF_COLLECTOR_H
+
+#include "base/error.h"
+#include "bpf/attach.h"
+#include "bpf/events.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct collector;
+
+struct collector_options {
+	pid_t tgid;	   /* in the initial pid namespace */
+	unsigned hz;	   /* samples a second and CPU */
+	size_t ring_bytes; /* 0: by hz and CPUs; else at least this, rounded up to a power of two */
+	bool wants_user;   /* samples that interrupt user mode */
+	bool wants_kernel; /* samples that interrupt kernel mode; their user stacks come with them */
+	bool is_verbose;   /* libbpf's own words go to stderr */
+};
+
+struct error *collector_create(const struct collector_options *options, struct collector **ret);
+void collector_destroy(struct collector *collector); /* NULL accepted */
+
+struct error *collector_attach(struct collector *collector);
+struct error *collector_enable(struct collector *collector);
+struct error *collector_disable(struct collector *collector);
+
+int collector_get_ring_fd(const struct collector *collector); /* for ring_open() */
+size_t collector_get_ring_bytes(const struct collector *collector);
+int collector_get_counters_fd(const struct collector *collector);    /* for counters_open() */
+unsigned collector_get_cpu_count(const struct collector *collector); /* possible CPUs: structs in counters */
+enum sampler_clock collector_get_clock(const struct collector *collector); /* after collector_attach() */
+
+/* How often the target has called exec since the programs were attached. */
+uint64_t collector_read_exec_count(const struct collector *collector);
+/* Replaces all mappings. They are sorted by start and do not overlap; exec_count: read before the maps were.
+ */
+struct error *collector_publish_mappings(struct collector *collector, const struct mapping *mappings,
+					 size_t count, uint64_t exec_count);
+/* memfd: a sealed table (bpf/table.h), checked here in full; ERROR_BAD_FILE when it is none. Not taken. */
+struct error *collector_publish_table(struct collector *collector, uint32_t module, int memfd);
+struct error *collector_remove_table(struct collector *collector, uint32_t module);
+
+/* What happened to the target. The fd is readable (poll, epoll) when there is something; the callback gets
+ * each record, collector_read_control() returns how many. */
+int collector_get_control_fd(const struct collector *collector);
+size_t collector_read_control(struct collector *collector,
+			      void (*callback)(void *arg, const struct control_record *record), void *arg);
+/* Control records that found their ring full. */
+uint64_t collector_get_control_lost(const struct collector *collector);
+
+#endif

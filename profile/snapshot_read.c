@@ -1,0 +1,386 @@
+/* Reading a snapshot: table by table into a new profile, then the sum of all row hashes is compared.
+ *
+ * The profile's own sums (self, total, timeline) are made anew from stacks and samples; what the file says of
+ * them is for people with sqlite3. */
+#include "profile/snapshot.h"
+
+#include "base/array.h"
+#include "base/cleanup.h"
+#include "profile/snapshot_cursor.h"
+#include "profile/snapshot_format.h"
+#include "profile/snapshot_open.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A sample may be this much later than the duration in the facts, which was read a little before. */
+#define LATE_NS 60000000000ull
+/* Ten years: bounds what the timeline of a hostile file costs. */
+#define DURATION_NS_MAX (3650ull * 86400 * 1000000000)
+
+struct function_number {
+	int64_t id;
+	uint32_t number;
+};
+
+struct stack_number {
+	uint32_t number; /* in the profile */
+	uint8_t end;
+	uint64_t self, self_kernel; /* not met in the samples yet */
+};
+
+struct reader {
+	struct image image;
+	struct profile *profile;
+	uint64_t sum;              /* of row hashes */
+	int64_t checksum;          /* that the file tells */
+	bool has_checksum;
+	struct facts facts;
+	ARRAY(char *) texts;       /* that facts points to */
+	ARRAY(struct function_number) functions; /* ascending ids */
+	ARRAY(uint64_t) frames;    /* by id - 1 */
+	ARRAY(struct stack_number) stacks; /* by id; [0] is the root */
+	uint64_t samples;
+};
+
+static struct error *fail_memory(void)
+{
+	return error_create(ERROR_GENERAL, ENOMEM, NULL, "read");
+}
+
+static struct error *reader_open(struct reader *reader, const char *table, const char *columns, struct cursor *ret)
+{
+	return cursor_open(reader->image.db, table, columns, ret);
+}
+
+/* ---- meta ---- */
+
+static struct error *keep_text(struct reader *reader, const char *text, const char **ret)
+{
+	char *copy = strdup(text);
+
+	if (!copy || !array_append(&reader->texts, copy)) {
+		free(copy);
+		return fail_memory();
+	}
+	*ret = copy;
+	return NULL;
+}
+
+static struct error *read_field(struct reader *reader, struct cursor *cursor, const struct meta_field *field)
+{
+	char *at = (char *)&reader->facts + field->offset;
+	const char *text;
+
+	switch (field->type) {
+	case META_TEXT:
+		text = cursor_take_text_or_null(cursor);
+		return text ? keep_text(reader, text, (const char **)at) : NULL;
+	case META_UINT32:
+		*(uint32_t *)at = (uint32_t)cursor_take_integer(cursor, 0, UINT32_MAX);
+		return NULL;
+	case META_UINT64:
+		*(uint64_t *)at = (uint64_t)cursor_take_integer(cursor, 0, INT64_MAX);
+		return NULL;
+	case META_REAL:
+		*(double *)at = cursor_take_real(cursor);
+		return NULL;
+	case META_BOOL:
+		*(bool *)at = cursor_take_integer(cursor, 0, 1);
+		return NULL;
+	case META_INT:
+		*(int *)at = (int)cursor_take_integer(cursor, 0, INT32_MAX);
+		return NULL;
+	case META_EXIT:
+		*(enum exit_kind *)at = (enum exit_kind)cursor_take_word(cursor, snapshot_exit_names, SNAPSHOT_EXITS);
+		return NULL;
+	}
+	return NULL;
+}
+
+static struct error *read_meta_row(struct reader *reader, struct cursor *cursor)
+{
+	const char *key = cursor_take_text(cursor);
+
+	if (!strcmp(key, SNAPSHOT_CHECKSUM_KEY)) {
+		reader->checksum = cursor_take_integer(cursor, INT64_MIN, INT64_MAX);
+		reader->has_checksum = true;
+		cursor->sum -= cursor->hash; /* it is the sum of the others */
+		return NULL;
+	}
+	for (size_t i = 0; i < snapshot_meta_count; i++)
+		if (!strcmp(key, snapshot_meta[i].key))
+			return read_field(reader, cursor, &snapshot_meta[i]);
+	return NULL;
+}
+
+/* ---- the other tables, a row each ---- */
+
+static struct error *read_module_row(struct reader *reader, struct cursor *cursor)
+{
+	uint32_t id = (uint32_t)cursor_take_integer(cursor, 0, MODULE_LIMIT - 1);
+	int kind = cursor_take_word(cursor, snapshot_kind_names, SNAPSHOT_KINDS);
+	int symbols = cursor_take_word(cursor, snapshot_symbols_names, SNAPSHOT_SYMBOLS);
+	const char *path = cursor_take_text(cursor), *build_id = cursor_take_text(cursor);
+	struct error *error = cursor_check(cursor);
+
+	if (!error)
+		error = profile_set_module(reader->profile, id, (enum module_kind)kind, path);
+	if (!error)
+		error = profile_set_module_symbols(reader->profile, id, (enum module_symbols)symbols, build_id);
+	return error;
+}
+
+static struct error *read_function_row(struct reader *reader, struct cursor *cursor)
+{
+	struct function_number function = {.id = cursor_take_integer(cursor, 0, UINT32_MAX)};
+	uint32_t module = (uint32_t)cursor_take_integer(cursor, 0, MODULE_LIMIT - 1);
+	const char *name = cursor_take_text(cursor);
+	bool is_provisional = cursor_take_integer(cursor, 0, 1);
+	struct error *error = cursor_check(cursor);
+
+	/* Provisional functions come with their frames. */
+	if (error || is_provisional)
+		return error;
+	function.number = profile_intern_function(reader->profile, module, name);
+	if (function.number == UINT32_MAX || !array_append(&reader->functions, function))
+		return fail_memory();
+	return NULL;
+}
+
+static int compare_functions(const void *a, const void *b)
+{
+	int64_t first = *(const int64_t *)a, second = ((const struct function_number *)b)->id;
+
+	return first < second ? -1 : first > second;
+}
+
+static struct error *read_frame_row(struct reader *reader, struct cursor *cursor)
+{
+	int64_t id = cursor_take_integer(cursor, 1, UINT32_MAX), function_id = -1;
+	uint32_t module = (uint32_t)cursor_take_integer(cursor, 0, MODULE_LIMIT - 1);
+	uint64_t offset = (uint64_t)cursor_take_integer(cursor, 0, FRAME_OFFSET_MASK), frame = FRAME(module, offset);
+	const struct function_number *function = NULL;
+	struct error *error;
+	const char *file;
+	uint32_t line;
+
+	if (!cursor_take_null(cursor))
+		function_id = cursor_take_integer(cursor, 0, UINT32_MAX);
+	file = cursor_take_text_or_null(cursor);
+	line = (uint32_t)cursor_take_integer(cursor, 0, UINT32_MAX);
+	error = cursor_check(cursor);
+	if (error)
+		return error;
+	if (id != (int64_t)reader->frames.count + 1)
+		return cursor_fail(cursor, "frames are not numbered from 1");
+	if (module == MODULE_STACK_END && offset >= STACK_ENDS)
+		return cursor_fail(cursor, "no such end of a stack");
+	if (!array_append(&reader->frames, frame))
+		return fail_memory();
+	if (function_id < 0)
+		return NULL;
+	if (reader->functions.count)
+		function = bsearch(&function_id, reader->functions.items, reader->functions.count, sizeof(*function),
+				   compare_functions);
+	if (!function)
+		return cursor_fail(cursor, "no such function");
+	profile_set_frame(reader->profile, frame, function->number, file, line);
+	return NULL;
+}
+
+/* What the root says about how the stack ended. */
+static uint8_t get_end(const struct reader *reader, int64_t parent, uint64_t frame)
+{
+	if (parent)
+		return reader->stacks.items[parent].end;
+	return FRAME_MODULE(frame) == MODULE_STACK_END ? (uint8_t)FRAME_OFFSET(frame) : STACK_COMPLETE;
+}
+
+static struct error *read_stack_row(struct reader *reader, struct cursor *cursor)
+{
+	int64_t id = cursor_take_integer(cursor, 1, UINT32_MAX);
+	int64_t parent = cursor_take_integer(cursor, 0, (int64_t)reader->stacks.count - 1);
+	int64_t frame_id = cursor_take_integer(cursor, 1, (int64_t)reader->frames.count);
+	struct stack_number stack = {
+		.self = (uint64_t)cursor_take_integer(cursor, 0, INT64_MAX),
+		.self_kernel = (uint64_t)cursor_take_integer(cursor, 0, INT64_MAX),
+	};
+	int64_t end = cursor_take_integer(cursor, 0, STACK_ENDS - 1);
+	struct error *error = cursor_check(cursor);
+	uint64_t frame;
+
+	if (error)
+		return error;
+	frame = reader->frames.items[frame_id - 1];
+	stack.end = get_end(reader, parent, frame);
+	if (id != (int64_t)reader->stacks.count)
+		return cursor_fail(cursor, "stacks are not numbered from 1");
+	if (stack.end != end || (parent && FRAME_MODULE(frame) == MODULE_STACK_END))
+		return cursor_fail(cursor, "its end is not that of its root");
+	if (stack.self_kernel > stack.self)
+		return cursor_fail(cursor, "more kernel samples than samples");
+	stack.number = profile_intern_stack(reader->profile, reader->stacks.items[parent].number, frame);
+	if (!stack.number)
+		return error_create(ERROR_BAD_FILE, 0, snapshot_hint_damaged, "too deep, or memory is short");
+	if (!array_append(&reader->stacks, stack))
+		return fail_memory();
+	return NULL;
+}
+
+static struct error *read_sample_row(struct reader *reader, struct cursor *cursor)
+{
+	int64_t id = cursor_take_integer(cursor, 1, INT64_MAX);
+	uint64_t time_ns = (uint64_t)cursor_take_integer(cursor, 0, (int64_t)(reader->facts.duration_ns + LATE_NS));
+	uint32_t tid = (uint32_t)cursor_take_integer(cursor, 0, INT32_MAX);
+	uint16_t cpu = (uint16_t)cursor_take_integer(cursor, 0, UINT16_MAX);
+	bool kernel = cursor_take_integer(cursor, 0, 1);
+	int64_t stack_id = cursor_take_integer(cursor, 1, (int64_t)reader->stacks.count - 1);
+	uint64_t count = (uint64_t)cursor_take_integer(cursor, 1, UINT32_MAX);
+	struct error *error = cursor_check(cursor);
+	struct stack_number *stack;
+
+	if (error)
+		return error;
+	stack = &reader->stacks.items[stack_id];
+	if (id != (int64_t)cursor->row)
+		return cursor_fail(cursor, "samples are not numbered from 1");
+	if (count > stack->self - (kernel ? 0 : stack->self_kernel) || (kernel && count > stack->self_kernel))
+		return cursor_fail(cursor, "more samples than its stack has");
+	stack->self -= count;
+	stack->self_kernel -= kernel ? count : 0;
+	if (__builtin_add_overflow(reader->samples, count, &reader->samples) || reader->samples > INT64_MAX)
+		return cursor_fail(cursor, "impossibly many samples");
+	profile_add_samples(reader->profile, stack->number, time_ns, tid, cpu, kernel ? SAMPLE_KERNEL : SAMPLE_USER,
+			    (enum stack_end)stack->end, count);
+	return NULL;
+}
+
+static struct error *read_event_row(struct reader *reader, struct cursor *cursor)
+{
+	uint64_t time_ns = (uint64_t)(cursor_take_integer(cursor, 1, INT64_MAX), cursor_take_integer(cursor, 0, INT64_MAX));
+	const char *text = cursor_take_text(cursor);
+	struct error *error = cursor_check(cursor);
+
+	return error ? error : profile_add_event(reader->profile, time_ns, text);
+}
+
+static struct error *read_lost_row(struct reader *reader, struct cursor *cursor)
+{
+	int64_t reason = cursor_take_integer(cursor, 0, LOST_REASONS - 1);
+	uint64_t count;
+
+	cursor_take_word(cursor, &lost_reason_names[reason], 1);
+	count = (uint64_t)cursor_take_integer(cursor, 0, INT64_MAX / LOST_REASONS);
+	reader->facts.lost[reason] = count;
+	return cursor_check(cursor);
+}
+
+/* Only counted: the profile makes these sums itself. */
+static struct error *read_stack_end_row(struct reader *reader, struct cursor *cursor)
+{
+	int64_t end = cursor_take_integer(cursor, 0, STACK_ENDS - 1);
+
+	cursor_take_word(cursor, &stack_end_names[end], 1);
+	cursor_take_integer(cursor, 0, INT64_MAX);
+	return cursor_check(cursor);
+}
+
+/* In the order in which they need each other. columns: all of the table, so that all are hashed. */
+static const struct {
+	const char *table, *columns;
+	struct error *(*read_row)(struct reader *reader, struct cursor *cursor);
+} tables[] = {
+	{"meta", "key, value", read_meta_row},
+	{"module", "id, kind, symbols, path, build_id, name, samples", read_module_row},
+	{"function", "id, module, name, provisional, file, line, self, total", read_function_row},
+	{"frame", "id, module, offset, function, file, line", read_frame_row},
+	{"stack", "id, parent, frame, self, self_kernel, ending", read_stack_row},
+	{"sample", "id, time_ns, tid, cpu, kernel, stack, count", read_sample_row},
+	{"event", "id, time_ns, text", read_event_row},
+	{"lost", "id, reason, count", read_lost_row},
+	{"stack_end", "id, name, samples", read_stack_end_row},
+};
+
+static struct error *read_table(struct reader *reader, size_t table)
+{
+	_cleanup_(cursor_deinit) struct cursor cursor;
+	struct error *error = reader_open(reader, tables[table].table, tables[table].columns, &cursor);
+
+	while (!error && cursor_next(&cursor, &error)) {
+		error = tables[table].read_row(reader, &cursor);
+		if (!error)
+			error = cursor_check(&cursor);
+	}
+	reader->sum += cursor.sum;
+	return error;
+}
+
+/* After the facts, before the samples. */
+static struct error *check_facts(const struct reader *reader)
+{
+	if (!reader->has_checksum)
+		return error_create(ERROR_BAD_FILE, 0, snapshot_hint_damaged, "damaged: it has no checksum");
+	if (reader->facts.duration_ns > DURATION_NS_MAX)
+		return error_create(ERROR_BAD_FILE, 0, snapshot_hint_damaged, "damaged: an impossible duration");
+	return NULL;
+}
+
+static struct error *check_sums(const struct reader *reader)
+{
+	if ((uint64_t)reader->checksum != reader->sum)
+		return error_create(ERROR_BAD_FILE, 0, snapshot_hint_damaged, "damaged: its checksum is wrong");
+	for (size_t i = 1; i < reader->stacks.count; i++)
+		if (reader->stacks.items[i].self)
+			return error_create(ERROR_BAD_FILE, 0, snapshot_hint_damaged,
+					    "damaged: stack %zu has %llu samples too few", i,
+					    (unsigned long long)reader->stacks.items[i].self);
+	return NULL;
+}
+
+static struct error *read_tables(struct reader *reader)
+{
+	struct error *error = NULL;
+
+	if (!array_append(&reader->stacks, (struct stack_number){0}))
+		return fail_memory();
+	for (size_t i = 0; !error && i < sizeof(tables) / sizeof(*tables); i++) {
+		error = read_table(reader, i);
+		if (!error && i == 0)
+			error = check_facts(reader);
+	}
+	if (!error)
+		error = check_sums(reader);
+	return error ? error : profile_set_facts(reader->profile, &reader->facts);
+}
+
+static void reader_deinit(struct reader *reader)
+{
+	for (size_t i = 0; i < reader->texts.count; i++)
+		free(reader->texts.items[i]);
+	array_deinit(&reader->texts);
+	array_deinit(&reader->functions);
+	array_deinit(&reader->frames);
+	array_deinit(&reader->stacks);
+	profile_destroy(reader->profile);
+	image_deinit(&reader->image);
+}
+
+struct error *snapshot_read(const char *path, struct profile **ret)
+{
+	_cleanup_(reader_deinit) struct reader reader = {
+		.facts = {.hz_requested = NAN, .target_cpu_s = NAN, .self_cpu_s = NAN},
+	};
+	struct error *error = image_open(path, &reader.image);
+
+	if (!error)
+		error = profile_create(&reader.profile);
+	if (!error)
+		error = read_tables(&reader);
+	if (error)
+		return error_wrap(error, "%s", path);
+	*ret = take_ptr(reader.profile);
+	return NULL;
+}

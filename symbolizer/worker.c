@@ -1,0 +1,259 @@
+/* The worker: serves the probe (modules in, tables out) and kiln (names) until the probe goes. */
+#include "symbolizer/symbolizer.h"
+
+#include "base/channel.h"
+#include "base/cleanup.h"
+#include "base/text.h"
+#include "bpf/events.h"
+#include "symbolizer/cfi.h"
+#include "symbolizer/modules.h"
+#include "symbolizer/sandbox.h"
+
+#include <string.h>
+#include <time.h>
+
+/* Answers that are ready leave after this long, so that kiln sees progress and does not take a worker that
+ * indexes unit after unit for a stuck one. */
+#define ANSWER_INTERVAL_NS 100000000ull
+
+#define PADDED(length) (((length) + 7) & ~(size_t)7)
+
+/* One answer message while it grows. */
+struct answer {
+	size_t length; /* of bytes */
+	uint64_t since_ns;
+	union {
+		struct names_answer header;
+		unsigned char bytes[CHANNEL_PAYLOAD_MAX];
+	};
+};
+
+struct worker {
+	struct loop *loop;
+	struct channel *probe, *kiln; /* kiln: NULL without one */
+	struct modules *modules;
+	bool *informed; /* by module id: kiln has its info */
+	struct answer answer;
+	struct module_name name;
+};
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+/* ---- the probe's messages ---- */
+
+static void take_module(struct worker *worker, struct message *message)
+{
+	struct module_message module;
+
+	if (message->length < sizeof(module) || message->fds[0] < 0)
+		return;
+	memcpy(&module, message->payload, sizeof(module));
+	if (module.module >= MODULE_LIMIT || module.kind > MODULE_KIND_ANONYMOUS)
+		return;
+	worker->informed[module.module] = false;
+	/* When memory is short the module stays unknown: kiln gets numbers instead of names. */
+	error_destroy(modules_add(worker->modules, module.module, module.kind, take_fd(&message->fds[0])));
+}
+
+static void build_table(struct worker *worker, struct message *message)
+{
+	struct table_message table = {.status = TABLE_BAD};
+	enum table_status status = TABLE_BAD;
+	_cleanup_close_ int memfd = -1;
+	struct build_message build;
+	struct error *error = NULL;
+	struct module *module;
+
+	if (message->length < sizeof(build))
+		return;
+	memcpy(&build, message->payload, sizeof(build));
+	table.module = build.module;
+	module = modules_find(worker->modules, build.module);
+	if (module &&
+	    (module_get_kind(module) == MODULE_KIND_FILE || module_get_kind(module) == MODULE_KIND_VDSO))
+		error = cfi_build_table(module_get_fd(module), &memfd, &status, table.why, NULL);
+	else
+		text_sanitize("no such file", SIZE_MAX, table.why, sizeof(table.why));
+	if (error) {
+		text_sanitize(error_get_message(error), SIZE_MAX, table.why, sizeof(table.why));
+		error_destroy(error);
+		status = TABLE_BAD;
+	}
+	table.status = status;
+	error_destroy(channel_send(worker->probe, SYMBOLIZER_TABLE, &table, sizeof(table), &memfd,
+				   status == TABLE_OK ? 1 : 0));
+}
+
+static void on_probe_message(void *arg, struct message *message)
+{
+	struct worker *worker = arg;
+
+	if (message->type == SYMBOLIZER_MODULE)
+		take_module(worker, message);
+	else if (message->type == SYMBOLIZER_BUILD)
+		build_table(worker, message);
+}
+
+static void on_probe_closed(void *arg)
+{
+	struct worker *worker = arg;
+
+	loop_quit(worker->loop, 0);
+}
+
+/* ---- kiln's messages ---- */
+
+static void start_answer(struct worker *worker, uint32_t module, uint32_t first)
+{
+	worker->answer.header = (struct names_answer){.module = module, .first = first};
+	worker->answer.length = sizeof(struct names_answer);
+	worker->answer.since_ns = now_ns();
+}
+
+static void send_answer(struct worker *worker)
+{
+	if (worker->answer.header.count)
+		error_destroy(channel_send(worker->kiln, SYMBOLIZER_NAMED, worker->answer.bytes,
+					   worker->answer.length, NULL, 0));
+}
+
+static void add_name(struct worker *worker, uint32_t module, uint32_t number)
+{
+	const struct module_name *name = &worker->name;
+	struct name_entry entry = {
+		.start = name->start,
+		.line = name->line,
+		.flags = name->flags,
+		.function_length = (uint16_t)name->function_length,
+		.file_length = (uint16_t)name->file_length,
+	};
+	size_t strings = PADDED(name->function_length + name->file_length);
+	unsigned char *at;
+
+	if (worker->answer.length + sizeof(entry) + strings > sizeof(worker->answer.bytes) ||
+	    now_ns() - worker->answer.since_ns > ANSWER_INTERVAL_NS) {
+		send_answer(worker);
+		start_answer(worker, module, number);
+	}
+	at = worker->answer.bytes + worker->answer.length;
+	memcpy(at, &entry, sizeof(entry));
+	at += sizeof(entry);
+	memset(at, 0, strings);
+	memcpy(at, name->function, name->function_length);
+	memcpy(at + name->function_length, name->file, name->file_length);
+	worker->answer.length += sizeof(entry) + strings;
+	worker->answer.header.count++;
+}
+
+static void send_info(struct worker *worker, uint32_t id, struct module *module)
+{
+	struct info_message info = {.module = id, .symbols = SYMBOLS_STRIPPED};
+
+	if (module)
+		module_open(module, &info);
+	else
+		text_sanitize("the file was not handed over", SIZE_MAX, info.why, sizeof(info.why));
+	error_destroy(channel_send(worker->kiln, SYMBOLIZER_INFO, &info, sizeof(info), NULL, 0));
+	worker->informed[id] = true;
+}
+
+static void set_unknown(struct module_name *name, uint64_t offset)
+{
+	name->start = offset;
+	name->line = 0;
+	name->flags = 0;
+	name->function_length = name->file_length = 0;
+}
+
+static void answer_names(struct worker *worker, struct message *message)
+{
+	const struct names_request *request = message->payload;
+	struct module *module;
+
+	if (message->length < sizeof(*request) || request->count > NAMES_REQUEST_MAX ||
+	    message->length != sizeof(*request) + request->count * sizeof(request->offsets[0]) ||
+	    request->module >= MODULE_LIMIT)
+		return;
+	module = modules_find(worker->modules, request->module);
+	if (!worker->informed[request->module])
+		send_info(worker, request->module, module);
+	start_answer(worker, request->module, 0);
+	for (uint32_t i = 0; i < request->count; i++) {
+		if (module)
+			module_name_offset(module, request->offsets[i], &worker->name);
+		else
+			set_unknown(&worker->name, request->offsets[i]);
+		add_name(worker, request->module, i);
+	}
+	send_answer(worker);
+}
+
+static void on_kiln_message(void *arg, struct message *message)
+{
+	struct worker *worker = arg;
+
+	/* A module that kiln asks about was sent by the probe before: it lies in the other socket already. */
+	channel_drain(worker->probe);
+	if (message->type == SYMBOLIZER_NAMES)
+		answer_names(worker, message);
+}
+
+/* Without kiln the worker waits for its end, or for the tables that the probe still wants. */
+static void on_kiln_closed(void *arg)
+{
+	struct worker *worker = arg;
+
+	channel_destroy(worker->kiln);
+	worker->kiln = NULL;
+}
+
+static struct error *worker_run(struct worker *worker, int probe_fd, int kiln_fd, int *ret)
+{
+	_cleanup_close_ int probe = probe_fd, kiln = kiln_fd;
+	struct error *error = sandbox_enter();
+
+	if (!error)
+		error = loop_create(&worker->loop);
+	if (!error)
+		error = modules_create(&worker->modules);
+	if (!error)
+		error = channel_create(worker->loop, take_fd(&probe), on_probe_message, on_probe_closed,
+				       worker, &worker->probe);
+	if (!error && kiln >= 0)
+		error = channel_create(worker->loop, take_fd(&kiln), on_kiln_message, on_kiln_closed, worker,
+				       &worker->kiln);
+	if (!error)
+		*ret = loop_run(worker->loop);
+	return error;
+}
+
+int symbolizer_worker_main(int probe_fd, int kiln_fd)
+{
+	/* answer and name are large: not on the stack, which the demangler needs. */
+	struct worker *worker = calloc(1, sizeof(*worker));
+	struct error *error;
+	int status = 1;
+
+	if (worker)
+		worker->informed = calloc(MODULE_LIMIT, sizeof(*worker->informed));
+	if (!worker || !worker->informed) {
+		free(worker);
+		return 1;
+	}
+	/* A worker that cannot begin says so by its exit: the probe replaces it, or goes on without names. */
+	error = worker_run(worker, probe_fd, kiln_fd, &status);
+	error_destroy(error);
+	channel_destroy(worker->kiln);
+	channel_destroy(worker->probe);
+	modules_destroy(worker->modules);
+	loop_destroy(worker->loop);
+	free(worker->informed);
+	free(worker);
+	return status;
+}

@@ -1,0 +1,44 @@
+/* What all workloads share: they say "ready" on stdout, work until SIGTERM, and change their phase at
+ * SIGUSR1; tests wait for the words that they print, never for a time. */
+#ifndef WORKLOAD_H
+#define WORKLOAD_H
+
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define NOINLINE __attribute__((noinline, noclone))
+
+static volatile sig_atomic_t workload_phase;
+static volatile uint64_t workload_sink;
+
+static void workload_next_phase(int signal)
+{
+	workload_phase++;
+}
+
+static inline void workload_start(void)
+{
+	struct sigaction action = {.sa_handler = workload_next_phase, .sa_flags = SA_RESTART};
+
+	sigaction(SIGUSR1, &action, NULL);
+	setvbuf(stdout, NULL, _IOLBF, 0);
+}
+
+static inline void workload_say(const char *words)
+{
+	printf("%s\n", words);
+	fflush(stdout);
+}
+
+/* The same work wherever it is inlined: a chain of dependent multiplications. */
+static inline __attribute__((always_inline)) uint64_t workload_burn(uint64_t seed, unsigned rounds)
+{
+	for (unsigned i = 0; i < rounds; i++)
+		seed = seed * 6364136223846793005ull + 1442695040888963407ull;
+	return seed;
+}
+
+#endif

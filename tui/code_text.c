@@ -1,0 +1,205 @@
+#include "tui/code_text.h"
+
+#include "tui/format.h"
+#include "tui/label.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- kinds ---- */
+
+static bool starts_with_one_of(const char *name, const char *const *prefixes)
+{
+	for (; *prefixes; prefixes++)
+		if (!strncmp(name, *prefixes, strlen(*prefixes)))
+			return true;
+	return false;
+}
+
+static enum style get_kind_of_file(const struct profile *profile, const struct module *module)
+{
+	static const char *const runtime[] = {
+		"libc.so",	"libc-",       "libc.musl",   "ld-linux",   "ld-musl",	  "ld-2.", "libpthread",
+		"libjemalloc", "libtcmalloc", "libmimalloc", "libmalloc", "librpmalloc", NULL,
+	};
+	struct facts facts;
+
+	profile_get_facts(profile, &facts);
+	if (facts.exe && !strcmp(facts.exe, module->path))
+		return STYLE_KIND_APP;
+	if (starts_with_one_of(module->name, runtime))
+		return STYLE_KIND_LIBC;
+	return STYLE_KIND_LIBRARY;
+}
+
+enum style code_get_kind(const struct profile *profile, uint32_t module_id)
+{
+	struct module module;
+
+	if (module_id == MODULE_KERNEL)
+		return STYLE_KIND_KERNEL;
+	if (module_id == MODULE_ANONYMOUS)
+		return STYLE_KIND_JIT;
+	if (module_id == MODULE_UNKNOWN || module_id == MODULE_STACK_END ||
+	    !profile_find_module(profile, module_id, &module))
+		return STYLE_KIND_UNKNOWN;
+	if (module.kind == MODULE_KIND_ANONYMOUS)
+		return STYLE_KIND_JIT;
+	return module.kind == MODULE_KIND_FILE ? get_kind_of_file(profile, &module) : STYLE_KIND_LIBRARY;
+}
+
+static const struct {
+	enum style kind;
+	char letter;
+	const char *word;
+} kinds[] = {
+	{STYLE_KIND_APP, 'A', "app"},	      {STYLE_KIND_LIBRARY, 'L', "library"},
+	{STYLE_KIND_LIBC, 'C', "libc/alloc"}, {STYLE_KIND_KERNEL, 'K', "kernel"},
+	{STYLE_KIND_JIT, 'J', "JIT"},	      {STYLE_KIND_UNKNOWN, '?', "unknown"},
+};
+
+char code_get_letter(enum style kind)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		if (kinds[i].kind == kind)
+			return kinds[i].letter;
+	return '?';
+}
+
+unsigned code_draw_legend(struct canvas *canvas, unsigned column, unsigned row, unsigned width)
+{
+	unsigned used = 0;
+	size_t i;
+
+	for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		unsigned wanted = 2 + strlen(kinds[i].word);
+
+		if (used + wanted > width)
+			break;
+		canvas_put(canvas, column + used, row, kinds[i].letter, kinds[i].kind);
+		canvas_text(canvas, column + used + 2, row, wanted - 2, STYLE_DIM, kinds[i].word);
+		used += wanted + 2;
+	}
+	return used;
+}
+
+/* ---- names and places ---- */
+
+void code_write_name(const struct function *function, char *ret, size_t capacity)
+{
+	snprintf(ret, capacity, "%s%s", function->module == MODULE_KERNEL ? "[k] " : "", function->name);
+}
+
+void code_write_place(const struct profile *profile, const struct function *function, char *ret, size_t capacity)
+{
+	const char *slash = strrchr(function->file, '/');
+	const char *file = slash ? slash + 1 : function->file;
+	struct module module;
+
+	if (*file && function->line)
+		snprintf(ret, capacity, "%s:%u", file, function->line);
+	else if (*file)
+		snprintf(ret, capacity, "%s", file);
+	else if (function->module >= MODULE_FIRST_FILE && profile_find_module(profile, function->module, &module) &&
+		 module.symbols == SYMBOLS_STRIPPED)
+		snprintf(ret, capacity, "stripped");
+	else
+		snprintf(ret, capacity, "-");
+}
+
+void code_write_detail(const struct profile *profile, uint32_t number, unsigned cells, char *ret, size_t capacity)
+{
+	struct function function = profile_get_function(profile, number);
+	char name[CODE_NAME_MAX], label[LABEL_MAX], place[256];
+
+	code_write_name(&function, name, sizeof(name));
+	label_fit(name, cells, label, sizeof(label));
+	code_write_place(profile, &function, place, sizeof(place));
+	if (function.module == MODULE_STACK_END)
+		snprintf(ret, capacity, "%s", label);
+	else if (!strcmp(place, "-"))
+		snprintf(ret, capacity, "%s %s", label, function.module_name);
+	else
+		snprintf(ret, capacity, "%s %s %s", label, place, function.module_name);
+}
+
+void code_write_empty(const struct view_context *context, char *ret, size_t capacity)
+{
+	struct source_status status;
+	char clock[FORMAT_MAX];
+
+	context->source->ops->get_status(context->source, &status);
+	switch (status.state) {
+	case SOURCE_STARTING:
+		snprintf(ret, capacity, "no samples yet: the programs are being loaded");
+		break;
+	case SOURCE_LIVE:
+		snprintf(ret, capacity, "0 samples after %s: the target has used no CPU time",
+			 format_duration(status.elapsed_ns, clock));
+		break;
+	case SOURCE_PAUSED:
+		snprintf(ret, capacity, "0 samples: collecting is off");
+		break;
+	case SOURCE_SNAPSHOT:
+		snprintf(ret, capacity, "this snapshot holds no samples");
+		break;
+	default:
+		snprintf(ret, capacity, "0 samples: the target ended before it used CPU time");
+	}
+}
+
+/* ---- search hits ---- */
+
+enum { HIT_UNKNOWN, HIT_NO, HIT_YES };
+
+bool hits_is_active(const struct view_context *context)
+{
+	return context->search && context->search[0] && context->search_matches;
+}
+
+bool hits_refresh(struct hits *hits, const struct view_context *context)
+{
+	const char *pattern = hits_is_active(context) ? context->search : "";
+
+	if (!strcmp(hits->pattern ? hits->pattern : "", pattern))
+		return false;
+	free(hits->pattern);
+	hits->pattern = strdup(pattern); /* NULL: the answers are asked again at every call */
+	if (hits->capacity)
+		memset(hits->answers, HIT_UNKNOWN, hits->capacity);
+	return true;
+}
+
+static bool ask(const struct view_context *context, uint32_t function)
+{
+	return context->search_matches(context, profile_get_function(context->source->profile, function).name);
+}
+
+bool hits_has(struct hits *hits, const struct view_context *context, uint32_t function)
+{
+	if (!hits_is_active(context) || function >= profile_count_functions(context->source->profile))
+		return false;
+	hits_refresh(hits, context);
+	if (function >= hits->capacity) {
+		size_t capacity = profile_count_functions(context->source->profile) + 256;
+		unsigned char *answers = realloc(hits->answers, capacity);
+
+		if (!answers)
+			return ask(context, function);
+		memset(answers + hits->capacity, HIT_UNKNOWN, capacity - hits->capacity);
+		hits->answers = answers;
+		hits->capacity = capacity;
+	}
+	if (hits->answers[function] == HIT_UNKNOWN)
+		hits->answers[function] = ask(context, function) ? HIT_YES : HIT_NO;
+	return hits->answers[function] == HIT_YES;
+}
+
+void hits_deinit(struct hits *hits)
+{
+	free(hits->pattern);
+	free(hits->answers);
+	*hits = (struct hits){0};
+}

@@ -1,0 +1,493 @@
+/* Screen 1: how much CPU the target used, its hottest functions, and what happened to it. */
+#include "base/array.h"
+#include "tui/chart.h"
+#include "tui/format.h"
+#include "tui/label.h"
+#include "tui/rows.h"
+#include "tui/view.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SECOND	 1000000000ull
+#define WINDOW_NS (60 * SECOND)
+
+struct overview {
+	struct view view;
+	bool shows_all_time;
+	ARRAY(struct timeline_column) columns;
+	/* The hottest functions as they are shown: the order follows the profile with patience (rows.h). */
+	ARRAY(uint32_t) shown;
+	struct rows rows;
+	struct steady steady;
+};
+
+/* How the content is cut into panes; heights in rows, each with its title. 0: the pane is not there. */
+struct panes {
+	unsigned graph, hottest, events;
+};
+
+static struct panes cut_panes(unsigned rows, size_t event_count)
+{
+	struct panes panes = {0};
+	unsigned graph = (rows / 4) & ~1u, events = rows >= 24 ? 4 : 2;
+
+	graph = graph < 2 ? 2 : graph > 12 ? 12 : graph;
+	if (rows >= 9)
+		panes.graph = graph + 4; /* title, axis, labels, split */
+	if (rows >= 18 && event_count)
+		panes.events = 1 + (event_count < events ? event_count : events);
+	panes.hottest = rows - panes.graph - panes.events;
+	return panes;
+}
+
+/* ---- CPU ---- */
+
+/* What time the graph shows. The edges stand on whole columns, so that the blocks do not flicker while time goes on;
+ * before there are 60 s it grows by steps. */
+static void choose_window(const struct overview *overview, uint64_t elapsed_ns, unsigned columns, struct chart *ret)
+{
+	static const unsigned steps_s[] = {10, 20, 30, 60};
+	uint64_t column_ns = WINDOW_NS / columns;
+	unsigned i;
+
+	if (elapsed_ns < WINDOW_NS) {
+		for (i = 0; steps_s[i] * SECOND < elapsed_ns; i++)
+			;
+		ret->to_ns = steps_s[i] * SECOND;
+	} else if (overview->shows_all_time) {
+		column_ns = (elapsed_ns / columns / SECOND + 1) * SECOND;
+		ret->to_ns = column_ns * columns;
+	} else {
+		ret->to_ns = elapsed_ns / column_ns * column_ns;
+		ret->from_ns = ret->to_ns > column_ns * columns ? ret->to_ns - column_ns * columns : 0;
+		ret->relative_to_ns = ret->to_ns;
+	}
+}
+
+static double sum_cores(const struct timeline_column *column)
+{
+	return column->has_data ? column->user + column->kernel + column->unknown : 0;
+}
+
+static void format_peak(const struct chart *chart, unsigned count, char *ret, size_t capacity)
+{
+	unsigned i, peak = 0;
+	uint64_t at_ns, ago_s;
+	char clock[FORMAT_MAX];
+
+	*ret = '\0';
+	for (i = 0; i < count; i++)
+		if (sum_cores(&chart->columns[i]) > sum_cores(&chart->columns[peak]))
+			peak = i;
+	if (!count || !(sum_cores(&chart->columns[peak]) > 0))
+		return;
+	at_ns = chart->from_ns + (chart->to_ns - chart->from_ns) / count * peak;
+	ago_s = (chart->relative_to_ns - at_ns) / SECOND;
+	if (chart->relative_to_ns)
+		snprintf(ret, capacity, "  peak %.2f at -%llus", sum_cores(&chart->columns[peak]),
+			 (unsigned long long)ago_s);
+	else
+		snprintf(ret, capacity, "  peak %.2f at %s", sum_cores(&chart->columns[peak]),
+			 format_clock(at_ns, clock));
+}
+
+static void draw_graph_title(const struct overview *overview, struct canvas *canvas, const struct chart *chart,
+			     unsigned count, const struct source_status *status)
+{
+	const char *window = status->elapsed_ns < WINDOW_NS ? "all" : overview->shows_all_time ? "all" : "last 60 s";
+	char title[160], now[32] = "", peak[64];
+
+	format_peak(chart, count, peak, sizeof(peak));
+	if (status->state == SOURCE_LIVE && !isnan(status->target_cpu_cores))
+		snprintf(now, sizeof(now), "  now %.2f", status->target_cpu_cores);
+	snprintf(title, sizeof(title), "CPU (cores)%s%s  window: %s", now, peak, window);
+	canvas_rule(canvas, chart->area.column, chart->area.row - 1, chart->area.columns, title);
+}
+
+static unsigned draw_part(struct canvas *canvas, unsigned column, unsigned row, uint16_t style, const char *word,
+			  uint64_t part, uint64_t whole)
+{
+	char share[FORMAT_MAX], interval[FORMAT_MAX];
+	unsigned columns = canvas_get_columns(canvas), start = column;
+
+	if (column >= columns)
+		return 0;
+	canvas_put(canvas, column, row, 0x2588, style);
+	column += 2;
+	column += canvas_print(canvas, column, row, columns > column ? columns - column : 0, STYLE_NORMAL, "%s %s",
+			       word, format_share(part, whole, share));
+	column += canvas_print(canvas, column + 1, row, columns > column + 1 ? columns - column - 1 : 0, STYLE_DIM,
+			       "%s", format_interval(part, whole, interval)) +
+		  1;
+	return column - start + 2;
+}
+
+/* The exact split, and the legend of the graph's colours. */
+static void draw_split(struct canvas *canvas, unsigned row, const struct totals *totals)
+{
+	uint64_t incomplete = totals->samples - totals->ends[STACK_COMPLETE];
+	unsigned at = 1;
+
+	at += draw_part(canvas, at, row, STYLE_GRAPH_USER, "user", totals->user_samples, totals->samples);
+	at += draw_part(canvas, at, row, STYLE_GRAPH_KERNEL, "kernel", totals->kernel_samples, totals->samples);
+	draw_part(canvas, at, row, STYLE_GRAPH_UNKNOWN, "of both cut", incomplete, totals->samples);
+}
+
+static void draw_cpu(struct overview *overview, struct canvas *canvas, struct rectangle area,
+		     const struct source_status *status, const struct totals *totals)
+{
+	struct profile *profile = overview->view.context->source->profile;
+	struct chart chart = {
+		.area = {area.column, area.row + 1, area.columns, area.rows - 2},
+		.end_label = status->state == SOURCE_LIVE ? "now" : "end",
+	};
+	unsigned count = chart_count_columns(chart.area);
+
+	if (!count || !array_reserve(&overview->columns, count))
+		return;
+	choose_window(overview, status->elapsed_ns, count, &chart);
+	profile_read_timeline(profile, chart.from_ns, chart.to_ns, overview->columns.items, count);
+	chart.columns = overview->columns.items;
+	draw_graph_title(overview, canvas, &chart, count, status);
+	chart_draw(canvas, &chart);
+	draw_split(canvas, area.row + area.rows - 1, totals);
+}
+
+/* ---- hottest functions ---- */
+
+static uint64_t get_self(const struct overview *overview, uint32_t number)
+{
+	return profile_get_function(overview->view.context->source->profile, number).self;
+}
+
+static bool is_shown(const struct overview *overview, uint32_t function)
+{
+	size_t i;
+
+	for (i = 0; i < overview->shown.count; i++)
+		if (overview->shown.items[i] == function)
+			return true;
+	return false;
+}
+
+/* Clearly out of order, or clearly without one that belongs here. */
+static bool is_order_wrong(const struct overview *overview, size_t count)
+{
+	const struct profile *profile = overview->view.context->source->profile;
+	size_t i;
+
+	for (i = 0; i + 1 < count; i++)
+		if (steady_is_wrong(get_self(overview, overview->shown.items[i]),
+				    get_self(overview, overview->shown.items[i + 1])))
+			return true;
+	for (i = 0; i < count; i++) {
+		uint32_t function = profile_get_function_by_self(profile, i);
+
+		if (!is_shown(overview, function) &&
+		    steady_is_wrong(get_self(overview, overview->shown.items[count - 1]), get_self(overview, function)))
+			return true;
+	}
+	return false;
+}
+
+/* Functions with own time: the list by self starts with them; those with total only come behind. */
+static size_t count_with_self(const struct overview *overview, size_t limit)
+{
+	const struct profile *profile = overview->view.context->source->profile;
+	size_t hot = profile_count_hot(profile), count = 0;
+
+	while (count < hot && count < limit &&
+	       get_self(overview, profile_get_function_by_self(profile, (uint32_t)count)))
+		count++;
+	return count;
+}
+
+static bool has_empty(const struct overview *overview)
+{
+	size_t i;
+
+	for (i = 0; i < overview->shown.count; i++)
+		if (!get_self(overview, overview->shown.items[i]))
+			return true; /* its frames were named, and moved to another function */
+	return false;
+}
+
+static void refresh_shown(struct overview *overview, size_t limit)
+{
+	const struct profile *profile = overview->view.context->source->profile;
+	size_t count = count_with_self(overview, limit), i;
+	bool is_stale = count != overview->shown.count || has_empty(overview);
+
+	if (!is_stale && count)
+		is_stale = steady_refresh(&overview->steady, is_order_wrong(overview, count));
+	if (!is_stale || !array_reserve(&overview->shown, count))
+		return;
+	for (i = 0; i < count; i++)
+		overview->shown.items[i] = profile_get_function_by_self(profile, (uint32_t)i);
+	overview->shown.count = count;
+}
+
+static uint64_t get_row_key(void *arg, size_t place)
+{
+	return ((struct overview *)arg)->shown.items[place];
+}
+
+static size_t find_row(void *arg, uint64_t key, size_t hint)
+{
+	const struct overview *overview = arg;
+	size_t i;
+
+	for (i = 0; i < overview->shown.count; i++)
+		if (overview->shown.items[i] == key)
+			return i;
+	return ROWS_NONE;
+}
+
+static struct rows_list list_of(struct overview *overview)
+{
+	return (struct rows_list){overview, overview->shown.count, get_row_key, find_row};
+}
+
+static bool get_selected(const struct overview *overview, struct function *ret)
+{
+	const struct profile *profile = overview->view.context->source->profile;
+
+	if (overview->rows.cursor >= overview->shown.count)
+		return false;
+	*ret = profile_get_function(profile, overview->shown.items[overview->rows.cursor]);
+	return true;
+}
+
+struct list_columns {
+	unsigned bar, bar_cells, name, name_cells, module, module_cells; /* cells 0: not shown */
+};
+
+static struct list_columns lay_out_list(struct rectangle area)
+{
+	struct list_columns columns = {.name = 14};
+
+	if (area.columns >= 76) {
+		columns.bar = 15;
+		columns.bar_cells = 14;
+		columns.name = 30;
+		columns.module_cells = area.columns >= 96 ? 18 : 14;
+		columns.module = area.columns - columns.module_cells;
+	}
+	columns.name_cells = area.columns > columns.name ? area.columns - columns.name : 0;
+	columns.name_cells -= columns.module_cells ? columns.module_cells + 2 : 0;
+	return columns;
+}
+
+static void draw_function(const struct overview *overview, struct canvas *canvas, struct rectangle area, size_t place,
+			  uint64_t samples)
+{
+	struct profile *profile = overview->view.context->source->profile;
+	const struct view_context *context = overview->view.context;
+	struct function function = profile_get_function(profile, overview->shown.items[place]);
+	uint64_t largest = get_self(overview, overview->shown.items[0]);
+	struct list_columns at = lay_out_list(area);
+	bool is_selected = place == overview->rows.cursor;
+	bool is_match = context->search[0] && context->search_matches(context, function.name);
+	char text[FORMAT_MAX], label[LABEL_MAX];
+
+	if (is_selected)
+		canvas_put(canvas, area.column, area.row, 0x25b8, STYLE_BOLD); /* ▸ */
+	canvas_text_right(canvas, area.column + 1, area.row, 6, STYLE_BOLD,
+			  format_share(function.self, samples, text));
+	canvas_text(canvas, area.column + 8, area.row, 5, STYLE_DIM, format_interval(function.self, samples, text));
+	if (at.bar_cells)
+		canvas_bar(canvas, area.column + at.bar, area.row, at.bar_cells,
+			   largest ? (double)function.self / (double)largest : 0, STYLE_BAR);
+	label_fit(function.name, at.name_cells, label, sizeof(label));
+	canvas_text(canvas, area.column + at.name, area.row, at.name_cells, is_match ? STYLE_MATCH : STYLE_NORMAL,
+		    label);
+	if (at.module_cells)
+		canvas_text(canvas, area.column + at.module, area.row, at.module_cells, STYLE_DIM,
+			    function.module_name);
+	if (is_selected)
+		canvas_restyle(canvas, area.column, area.row, area.columns, STYLE_SELECTED);
+}
+
+static void draw_rest(const struct overview *overview, struct canvas *canvas, struct rectangle area, uint64_t samples)
+{
+	const struct profile *profile = overview->view.context->source->profile;
+	size_t hot = profile_count_hot(profile), i;
+	uint64_t rest = samples;
+	char count[FORMAT_MAX], share[FORMAT_MAX];
+
+	for (i = 0; i < overview->shown.count; i++)
+		rest -= get_self(overview, overview->shown.items[i]);
+	if (hot <= overview->shown.count || !rest)
+		return;
+	canvas_print(canvas, area.column + 3, area.row, area.columns - 3, STYLE_DIM, "… +%s functions  %s together",
+		     format_count(hot - overview->shown.count, count), format_share(rest, samples, share));
+}
+
+static void draw_hottest(struct overview *overview, struct canvas *canvas, struct rectangle area, uint64_t samples)
+{
+	struct rectangle row = {area.column, area.row + 1, area.columns, 1};
+	struct rows_list list;
+	size_t place;
+
+	canvas_rule(canvas, area.column, area.row, area.columns, "hottest functions (self)");
+	if (area.rows < 3)
+		return;
+	refresh_shown(overview, area.rows - 2);
+	list = list_of(overview);
+	rows_refresh(&overview->rows, &list, area.rows - 2);
+	for (place = 0; place < overview->shown.count; place++, row.row++)
+		draw_function(overview, canvas, row, place, samples);
+	draw_rest(overview, canvas, row, samples);
+}
+
+/* ---- events ---- */
+
+static void draw_events(const struct overview *overview, struct canvas *canvas, struct rectangle area)
+{
+	const struct profile *profile = overview->view.context->source->profile;
+	size_t count = profile_count_events(profile), i;
+	char clock[FORMAT_MAX];
+
+	canvas_rule(canvas, area.column, area.row, area.columns, "events");
+	for (i = 0; i < count && i + 1 < area.rows; i++) { /* the newest first */
+		struct event event = profile_get_event(profile, count - 1 - i);
+		unsigned used = canvas_text(canvas, area.column + 1, area.row + 1 + i, area.columns - 1, STYLE_DIM,
+					    format_clock(event.time_ns, clock));
+
+		canvas_text(canvas, area.column + 2 + used, area.row + 1 + i, area.columns - 2 - used, STYLE_NORMAL,
+			    event.text);
+	}
+}
+
+/* ---- the screen ---- */
+
+static void draw(struct view *view, struct canvas *canvas, struct rectangle area)
+{
+	struct overview *overview = (struct overview *)view;
+	struct source *source = view->context->source;
+	struct panes panes = cut_panes(area.rows, profile_count_events(source->profile));
+	struct source_status status;
+	struct totals totals;
+	unsigned row = area.row;
+
+	source->ops->get_status(source, &status);
+	profile_get_totals(source->profile, &totals);
+	if (panes.graph)
+		draw_cpu(overview, canvas, (struct rectangle){area.column, row, area.columns, panes.graph}, &status,
+			 &totals);
+	row += panes.graph;
+	draw_hottest(overview, canvas, (struct rectangle){area.column, row, area.columns, panes.hottest},
+		     totals.samples);
+	row += panes.hottest;
+	if (panes.events)
+		draw_events(overview, canvas, (struct rectangle){area.column, row, area.columns, panes.events});
+}
+
+static enum view_reply open_selected(struct overview *overview)
+{
+	if (overview->rows.cursor >= overview->shown.count)
+		return VIEW_HANDLED;
+	overview->view.context->selected_function = overview->shown.items[overview->rows.cursor];
+	return VIEW_GO_HOT;
+}
+
+static enum view_reply key_pressed(struct view *view, uint32_t key)
+{
+	struct overview *overview = (struct overview *)view;
+	struct rows_list list = list_of(overview);
+
+	steady_press(&overview->steady);
+	if (rows_press(&overview->rows, &list, key))
+		return VIEW_HANDLED;
+	if (key == KEY_CODE_ENTER)
+		return open_selected(overview);
+	if (key != 'w')
+		return VIEW_IGNORED;
+	overview->shows_all_time = !overview->shows_all_time;
+	return VIEW_HANDLED;
+}
+
+static void describe(struct view *view, char *ret, size_t capacity)
+{
+	char self[FORMAT_MAX], self_interval[FORMAT_MAX], total[FORMAT_MAX], total_interval[FORMAT_MAX], n[FORMAT_MAX];
+	char place[160] = "";
+	struct function function;
+	struct totals totals;
+	const char *file;
+
+	*ret = '\0';
+	if (!get_selected((struct overview *)view, &function))
+		return;
+	profile_get_totals(view->context->source->profile, &totals);
+	file = strrchr(function.file, '/');
+	file = file ? file + 1 : function.file;
+	if (file[0] && function.line)
+		snprintf(place, sizeof(place), "  %.120s:%u", file, function.line);
+	else if (file[0])
+		snprintf(place, sizeof(place), "  %.120s", file);
+	snprintf(ret, capacity, "self %s %s  total %s %s  n=%s  %s%s  %s", format_share(function.self, totals.samples, self),
+		 format_interval(function.self, totals.samples, self_interval),
+		 format_share(function.total, totals.samples, total),
+		 format_interval(function.total, totals.samples, total_interval), format_count(function.self, n),
+		 function.module_name, place, function.name);
+}
+
+static void describe_scope(struct view *view, char *ret, size_t capacity)
+{
+	snprintf(ret, capacity, "scope ▸ whole process ▸ all threads ▸ all time");
+}
+
+static bool find(struct view *view, int direction)
+{
+	struct overview *overview = (struct overview *)view;
+	const struct view_context *context = view->context;
+	struct rows_list list = list_of(overview);
+	size_t count = overview->shown.count, step;
+
+	for (step = 1; step <= count; step++) {
+		size_t place = (overview->rows.cursor + (direction > 0 ? step : count - step)) % count;
+		uint32_t number = overview->shown.items[place];
+
+		if (context->search_matches(context, profile_get_function(context->source->profile, number).name)) {
+			rows_select(&overview->rows, &list, place);
+			return true;
+		}
+	}
+	return false;
+}
+
+static void destroy(struct view *view)
+{
+	struct overview *overview = (struct overview *)view;
+
+	array_deinit(&overview->columns);
+	array_deinit(&overview->shown);
+	free(overview);
+}
+
+static struct error *create(struct view_context *context, struct view **ret)
+{
+	struct overview *overview = calloc(1, sizeof(*overview));
+
+	if (!overview)
+		return error_create(ERROR_GENERAL, 0, NULL, "out of memory");
+	overview->view = (struct view){&view_overview, context};
+	*ret = &overview->view;
+	return NULL;
+}
+
+const struct view_ops view_overview = {
+	.name = "Overview",
+	.tab = "Over",
+	.key = '1',
+	.keys = "Enter open  w window",
+	.create = create,
+	.destroy = destroy,
+	.draw = draw,
+	.key_pressed = key_pressed,
+	.describe = describe,
+	.scope = describe_scope,
+	.find = find,
+};
