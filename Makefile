@@ -28,7 +28,7 @@ BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -D__TARGET_ARCH_x86 -Wall -Werror -I. 
 
 # ---- what is built from what ----
 ROOMS = base bpf symbolizer profile export tui
-EXTRA = $(wildcard session.c)
+EXTRA = session.c live.c options.c help.c
 SOURCES := $(filter-out %.bpf.c,$(foreach room,$(ROOMS),$(wildcard $(room)/*.c))) $(EXTRA)
 BPF_SOURCES := $(wildcard bpf/*.bpf.c)
 SKELETONS := $(BPF_SOURCES:%.bpf.c=$(B)/%.skel.h)
@@ -37,6 +37,7 @@ UNIT := $(patsubst %.c,$(B)/%,$(wildcard tests/unit/test_*.c tests/screens/test_
 TEST_SUPPORT := $(patsubst %.c,$(B)/%.o,$(wildcard tests/support/*.c))
 WORKLOADS := $(patsubst %.c,$(O)/%,$(wildcard tests/workloads/*.c)) \
 	$(patsubst %.cc,$(O)/%,$(wildcard tests/workloads/*.cc))
+TOOLS := $(patsubst %.c,$(B)/%,$(wildcard tests/tools/*.c))
 BENCH := $(patsubst %.c,$(O)/%,$(wildcard tests/bench/*.c))
 
 all: $(B)/kiln $(B)/libexec/kiln/demo-workload ## build build/kiln (any user)
@@ -48,6 +49,9 @@ $(B)/kiln: $(B)/main.o $(B)/libkiln.a
 $(B)/libkiln.a: $(OBJECTS)
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && ar rcs $@ $^
+
+$(B)/symbolizer/%.o: CPPFLAGS += -Dmodules_create=sy_modules_create -Dmodules_destroy=sy_modules_destroy -Dmodules_find=sy_modules_find
+$(B)/profile/%.o: CPPFLAGS += -Dmodules_find=pr_modules_find
 
 $(B)/%.o: %.c | $(SKELETONS)
 	$(call say,CC,$@)
@@ -87,6 +91,7 @@ $(O)/tests/bench/%: tests/bench/%.c $(O)/libkiln.a
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 
 unit: $(UNIT) ## build the unit and screen tests
+tools: $(TOOLS) 
 workloads: $(WORKLOADS) ## build the test targets
-.PHONY: all unit workloads
+.PHONY: all unit workloads tools
 include tests/targets.mk

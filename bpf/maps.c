@@ -59,19 +59,19 @@ static bool has_prefix(const char *text, const char *prefix)
 static enum map_kind find_kind(const struct map *map)
 {
 	if (map->inode == 0 && !strcmp(map->path, "[vdso]"))
-		return MAP_VDSO;
+		return MAP_KIND_VDSO;
 	if (map->inode == 0 && has_prefix(map->path, "[uprobes"))
-		return MAP_TRAMPOLINE;
+		return MAP_KIND_TRAMPOLINE;
 	if (!strcmp(map->path, "[vsyscall]"))
-		return MAP_VSYSCALL;
+		return MAP_KIND_VSYSCALL;
 	if (map->path[0] != '/')
-		return MAP_ANONYMOUS;
+		return MAP_KIND_ANONYMOUS;
 	if (map->is_deleted && has_prefix(map->path, "/memfd:"))
-		return MAP_MEMFD;
+		return MAP_KIND_MEMFD;
 	if (!strcmp(map->path, "/dev/zero") ||
 	    (map->is_deleted && (has_prefix(map->path, "/SYSV") || !strcmp(map->path, "/anon_hugepage"))))
-		return MAP_ANONYMOUS;
-	return MAP_FILE;
+		return MAP_KIND_ANONYMOUS;
+	return MAP_KIND_FILE;
 }
 
 /* In place: \012 becomes the newline that the kernel escaped; no other byte is ever escaped here. */

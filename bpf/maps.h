@@ -17,12 +17,12 @@
 #include <stdio.h>
 
 enum map_kind {
-	MAP_FILE,	/* has a path in a file system */
-	MAP_ANONYMOUS,	/* no name, [heap], [stack], [anon:…], /dev/zero, System V shared memory, … */
-	MAP_MEMFD,	/* memfd_create(2): code of a JIT, or a library that was never on a disk */
-	MAP_VDSO,	/* [vdso] */
-	MAP_VSYSCALL,	/* [vsyscall] */
-	MAP_TRAMPOLINE, /* [uprobes], [uprobes-trampoline] */
+	MAP_KIND_FILE,	    /* has a path in a file system */
+	MAP_KIND_ANONYMOUS, /* no name, [heap], [stack], [anon:…], /dev/zero, System V shared memory, … */
+	MAP_KIND_MEMFD,	    /* memfd_create(2): code of a JIT, or a library that was never on a disk */
+	MAP_KIND_VDSO,	    /* [vdso] */
+	MAP_KIND_VSYSCALL,  /* [vsyscall] */
+	MAP_KIND_TRAMPOLINE, /* [uprobes], [uprobes-trampoline] */
 };
 
 struct map {

@@ -228,7 +228,7 @@ static bool is_code_memory(const struct entry *entry, const struct map *map)
 {
 	char magic[4];
 
-	return map->kind == MAP_MEMFD && entry->module.fd >= 0 &&
+	return map->kind == MAP_KIND_MEMFD && entry->module.fd >= 0 &&
 	       (pread(entry->module.fd, magic, 4, 0) != 4 || memcmp(magic, "\177ELF", 4) != 0);
 }
 
@@ -358,21 +358,21 @@ static struct error *add_map(void *arg, const struct map *map)
 	if (!map->is_executable)
 		return NULL;
 	switch (map->kind) {
-	case MAP_VSYSCALL:
+	case MAP_KIND_VSYSCALL:
 		return NULL;
-	case MAP_TRAMPOLINE:
+	case MAP_KIND_TRAMPOLINE:
 		mapping.module = MODULE_UNKNOWN;
 		mapping.flags = MAPPING_TRAMPOLINE;
 		break;
-	case MAP_VDSO:
+	case MAP_KIND_VDSO:
 		mapping.module = MODULE_VDSO;
 		mapping.offset = 0;
 		break;
-	case MAP_ANONYMOUS:
+	case MAP_KIND_ANONYMOUS:
 		mapping.module = MODULE_ANONYMOUS;
 		break;
-	case MAP_MEMFD:
-	case MAP_FILE:
+	case MAP_KIND_MEMFD:
+	case MAP_KIND_FILE:
 		error = find_module(pass->modules, pass->target, map, &mapping.module);
 		if (mapping.module >= MODULE_FIRST_FILE)
 			mapping.offset = map->offset;

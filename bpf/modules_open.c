@@ -214,7 +214,7 @@ static struct error *find_vdso(void *arg, const struct map *map)
 {
 	struct vdso_search *search = arg;
 
-	if (map->kind == MAP_VDSO && map->start == search->start)
+	if (map->kind == MAP_KIND_VDSO && map->start == search->start)
 		search->end = map->end;
 	return NULL;
 }

@@ -7,6 +7,7 @@
 #include "base/loop.h"
 #include "base/terminal.h"
 #include "bpf/collector.h"
+#include "bpf/doctor.h"
 #include "bpf/launch.h"
 #include "bpf/messages.h"
 #include "bpf/modules.h"
@@ -685,4 +686,9 @@ struct error *probe_find_invoker(uid_t *ret_uid, char **ret_home)
 	gid_t gid;
 
 	return privileges_find_invoker(ret_uid, &gid, ret_home);
+}
+
+struct error *probe_doctor(uint32_t pid, int *ret_status)
+{
+	return doctor_report((pid_t)pid, stdout, ret_status);
 }

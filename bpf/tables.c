@@ -38,7 +38,7 @@ static struct error *table_check_header(const struct table_header *header, size_
 		return bad_table("wrong magic");
 	if ((uint64_t)header->words * sizeof(uint32_t) != bytes)
 		return bad_table("says %u words, has %zu", header->words, bytes / sizeof(uint32_t));
-	if (!header->page_count || (uint64_t)header->first_page + header->page_count > FILE_PAGES_MAX)
+	if ((uint64_t)header->first_page + header->page_count > FILE_PAGES_MAX)
 		return bad_table("%u pages from %u on", header->page_count, header->first_page);
 	if (!header->rule_count || header->rule_count > TABLE_RULES_MAX)
 		return bad_table("%u rules", header->rule_count);
@@ -103,6 +103,8 @@ static struct error *table_check_rows(const struct table_header *header, const u
 	struct extent rules = {header->rules_at, header->rules_at + header->rule_count * WORDS_PER_RULE};
 	struct error *error;
 
+	if (!header->page_count)
+		return NULL; /* a module whose FDEs cover nothing */
 	if (extents_overlap(rows, start) || extents_overlap(rows, pages) || extents_overlap(rows, rules))
 		return bad_table("rows and indexes overlap");
 	for (uint32_t page = 0; page < header->page_count; page++) {

@@ -14,7 +14,7 @@ struct report_options {
 	enum report_view view;
 	enum report_format format;
 	double limit_pct; /* -L: rows below this share of all are left out (and summed up) */
-	size_t rows;      /* -n; 0: all */
+	size_t rows;	  /* -n; 0: all */
 };
 
 struct error *report_write(struct profile *profile, const struct report_options *options, FILE *stream);

@@ -1,5 +1,6 @@
 #include "profile/functions.h"
 
+#include "base/cleanup.h"
 #include "base/hash.h"
 #include "profile/internal.h"
 
@@ -100,8 +101,8 @@ static void swap_ranks(struct functions *functions, size_t a, size_t b)
 	functions->items.items[order[b]].rank = (uint32_t)b;
 }
 
-/* The function weighs more than it did: each block of equals above that weighs less goes one place down, which
- * takes one swap with its first. */
+/* The function weighs more than it did: each block of equals above that weighs less goes one place down,
+ * which takes one swap with its first. */
 static void move_up(struct functions *functions, uint32_t function)
 {
 	const struct function_entry *entry = &functions->items.items[function];
@@ -170,20 +171,23 @@ uint32_t functions_new_epoch(struct functions *functions)
 const char *functions_get_name(struct profile *profile, uint32_t number)
 {
 	struct function_entry *entry = &profile->functions.items.items[number];
+	_cleanup_free_ char *text = NULL;
 	const struct module_entry *module;
 	uint64_t address = entry->address;
-	char text[512];
 
 	if (entry->kind == FUNCTION_WITH_NAME)
 		return entry->name;
 	module = modules_find(&profile->modules, entry->module);
-	if (entry->name && module && entry->module_name == module->public.name)
+	if (entry->name && entry->module_name == module->public.name)
 		return entry->name;
 	/* A frame keeps 48 bits of a kernel address: the others are ones. */
 	if (entry->module == MODULE_KERNEL)
 		address |= ~FRAME_OFFSET_MASK;
-	snprintf(text, sizeof(text), "%.400s+0x%" PRIx64, module ? module->public.name : "?", address);
-	entry->module_name = module ? module->public.name : NULL;
+	if (asprintf(&text, "%s+0x%" PRIx64, module->public.name, address) < 0) {
+		text = NULL;
+		return "?";
+	}
+	entry->module_name = module->public.name;
 	entry->name = strings_intern(&profile->strings, text, SIZE_MAX);
 	return entry->name ? entry->name : "?";
 }

@@ -1,9 +1,10 @@
 /* The functions, and their list sorted by self at all times.
  *
- * Identity: (module, name), or (module, address) of code without a name, whose text "module+0xADDRESS" is made
- * when somebody reads it (most provisional functions are never read, and the module's name may come later).
- * The list: self descending, then those that only have a total, then the empty ones. A change of self moves a
- * function by swaps with the outermost one of each value that it passes: O(log n) for each such value.
+ * Identity: (module, name), or (module, address) of code without a name, whose text "module+0xADDRESS" is
+ * made when somebody reads it (most provisional functions are never read, and the module's name may come
+ * later). The list: self descending, then those that only have a total, then the empty ones. A change of self
+ * moves a function by swaps with the outermost one of each value that it passes: O(log n) for each such
+ * value.
  */
 #ifndef KILN_PROFILE_FUNCTIONS_H
 #define KILN_PROFILE_FUNCTIONS_H
@@ -19,25 +20,27 @@ enum function_kind {
 };
 
 struct function_entry {
-	const char *name;        /* interned; NULL: not made yet */
+	const char *name;	 /* interned; NULL: not made yet */
 	const char *module_name; /* that the name was made with */
 	uint64_t address;
 	uint64_t self, total;
 	uint32_t module;
-	uint32_t rank;   /* place in the list */
-	uint32_t nodes;  /* first call tree node */
+	uint32_t rank;	 /* place in the list */
+	uint32_t nodes;	 /* first call tree node */
 	uint32_t frames; /* first frame */
-	uint32_t best;   /* the frame whose file and line are shown; 0 none */
-	uint32_t mark;   /* scratch: == functions.epoch */
-	uint32_t slot;   /* scratch: valid with the mark */
-	uint8_t kind;    /* enum function_kind */
+	uint32_t best;	 /* the frame whose file and line are shown; 0 none */
+	uint32_t mark;	 /* scratch: == functions.epoch */
+	uint32_t slot;	 /* scratch: valid with the mark */
+	uint8_t kind;	 /* enum function_kind */
 };
 
 struct functions {
 	struct index index;
-	ARRAY(struct function_entry) items;
-	ARRAY(uint32_t) order; /* function numbers, the list */
-	uint32_t hot;          /* with self or total */
+	ARRAY(struct function_entry)
+	items;
+	ARRAY(uint32_t)
+	order;	      /* function numbers, the list */
+	uint32_t hot; /* with self or total */
 	uint32_t epoch;
 };
 

@@ -1,9 +1,9 @@
 /* A hash index: finds the numbers (1 …) of things that lie in an array, by a hash of what identifies them.
  *
  * Use: `size_t at = hash; while ((number = index_next(&index, hash, &at))) if (things[number] is it) …`
- * Invariants: linear probing, at most 3/4 full; a slot keeps the hash, so that growing and removing need not look
- * at the things. Never iterated: nothing may depend on the order inside.
- * Errors: index_reserve() is the only one that can fail; index_add() must follow a successful one.
+ * Invariants: linear probing, at most 3/4 full; a slot keeps the hash, so that growing and removing need not
+ * look at the things. Never iterated: nothing may depend on the order inside. Errors: index_reserve() is the
+ * only one that can fail; index_add() must follow a successful one.
  */
 #ifndef KILN_PROFILE_INDEX_H
 #define KILN_PROFILE_INDEX_H

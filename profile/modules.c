@@ -86,13 +86,13 @@ static struct module_entry *intern_or_fail(struct profile *profile, uint32_t id,
 	struct module_entry *entry = modules_intern(&profile->modules, &profile->strings, id);
 
 	if (!entry)
-		*ret = id >= MODULE_LIMIT
-			       ? error_create(ERROR_GENERAL, 0, NULL, "there is no module %u", id)
-			       : out_of_memory();
+		*ret = id >= MODULE_LIMIT ? error_create(ERROR_GENERAL, 0, NULL, "there is no module %u", id)
+					  : out_of_memory();
 	return entry;
 }
 
-struct error *profile_set_module(struct profile *profile, uint32_t id, enum module_kind kind, const char *path)
+struct error *profile_set_module(struct profile *profile, uint32_t id, enum module_kind kind,
+				 const char *path)
 {
 	struct error *error = NULL;
 	struct module_entry *entry = intern_or_fail(profile, id, &error);

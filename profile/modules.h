@@ -15,13 +15,15 @@
 struct module_entry {
 	struct module public;
 	uint32_t unasked_first, unasked_last; /* frame numbers, linked by frame_entry.next_unasked; 0 none */
-	uint32_t next_unasked;                /* module (index) with unasked frames; MODULE_NONE: the last */
+	uint32_t next_unasked;		      /* module (index) with unasked frames; MODULE_NONE: the last */
 	bool is_queued;
 };
 
 struct modules {
-	ARRAY(struct module_entry) items;
-	ARRAY(uint32_t) by_id; /* index + 1; 0: unknown */
+	ARRAY(struct module_entry)
+	items;
+	ARRAY(uint32_t)
+	by_id; /* index + 1; 0: unknown */
 	uint32_t unasked_first, unasked_last;
 };
 

@@ -1,7 +1,8 @@
 /* Names of frames: which are asked for, and what happens when they arrive.
  *
- * A frame belongs to one function at a time. Until it is answered that is a provisional function of its own, made
- * only when its samples are first summed up: a name that comes before the next look at the profile costs nothing.
+ * A frame belongs to one function at a time. Until it is answered that is a provisional function of its own,
+ * made only when its samples are first summed up: a name that comes before the next look at the profile costs
+ * nothing.
  */
 #include "profile/internal.h"
 
@@ -157,7 +158,8 @@ void names_link_frame(struct profile *profile, uint32_t number)
 
 /* ---- asking ---- */
 
-static size_t take_from_module(struct profile *profile, struct module_entry *module, uint64_t *ret, size_t max)
+static size_t take_from_module(struct profile *profile, struct module_entry *module, uint64_t *ret,
+			       size_t max)
 {
 	size_t count = 0;
 
@@ -234,7 +236,8 @@ static void set_line(struct profile *profile, uint32_t number, const char *file,
 		join_function(profile, number, function);
 }
 
-/* true: it says which function; interned strings that are missing because memory is short leave it unnamed. */
+/* true: it says which function; interned strings that are missing because memory is short leave it unnamed.
+ */
 static uint32_t intern_name(struct profile *profile, uint32_t module, const struct frame_name *name)
 {
 	const char *text;

@@ -130,9 +130,12 @@ struct stack {
 };
 uint32_t profile_count_stacks(const struct profile *profile); /* highest number */
 struct stack profile_get_stack(const struct profile *profile, uint32_t number);
-/* For snapshots: finds or adds the child of a stack; 0 when memory is short. */
+/* For snapshots: finds or adds the child of a stack; 0 when memory is short, when there is no such parent, and when
+ * the stack is deeper than any can be (8192). */
 uint32_t profile_intern_stack(struct profile *profile, uint32_t parent, uint64_t frame);
-/* For snapshots: count samples at once. time_ns: see the timeline. */
+/* For snapshots: count samples at once. More than one: they are taken as spread over the second of time_ns, and
+ * the log keeps no thread and CPU. `end` must be that of the stack (struct stack). What is malformed is counted as
+ * lost. */
 void profile_add_samples(struct profile *profile, uint32_t stack, uint64_t time_ns, uint32_t tid, uint16_t cpu,
 			 enum sample_mode mode, enum stack_end end, uint64_t count);
 
@@ -206,8 +209,13 @@ struct timeline_column {
 	double peak;                  /* cores, the largest of its buckets */
 	bool has_data;                /* false: before the start, after the end, or collecting was paused */
 };
-/* Cuts [from_ns, to_ns) into columns of equal length. */
+/* Cuts [from_ns, to_ns) into columns of equal length. Times are read as signed: a window of the last minute may
+ * begin before the start. */
 void profile_read_timeline(const struct profile *profile, uint64_t from_ns, uint64_t to_ns,
 			   struct timeline_column *ret, size_t columns);
+/* Collecting was off from … to: no data there, which is not the same as no CPU. Gaps come in time order. */
+struct error *profile_add_gap(struct profile *profile, uint64_t from_ns, uint64_t to_ns);
+size_t profile_count_gaps(const struct profile *profile);
+void profile_get_gap(const struct profile *profile, size_t index, uint64_t *ret_from_ns, uint64_t *ret_to_ns);
 
 #endif

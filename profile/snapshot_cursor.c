@@ -18,7 +18,8 @@ struct error *snapshot_fail_sqlite(struct sqlite3 *db)
 	if (code == SQLITE_NOMEM)
 		return error_create(ERROR_GENERAL, ENOMEM, NULL, "read");
 	if (code == SQLITE_INTERRUPT)
-		return error_create(ERROR_BAD_FILE, 0, snapshot_hint_damaged, "damaged: its pages form a loop");
+		return error_create(ERROR_BAD_FILE, 0, snapshot_hint_damaged,
+				    "damaged: its pages form a loop");
 	return error_create(ERROR_BAD_FILE, 0, snapshot_hint_damaged, "damaged: %s", sqlite3_errmsg(db));
 }
 
@@ -47,10 +48,12 @@ static void hash_row(struct cursor *cursor)
 	for (int i = 0; i < cursor->columns; i++) {
 		switch (sqlite3_column_type(cursor->statement, i)) {
 		case SQLITE_INTEGER:
-			cursor->hash = row_hash_integer(cursor->hash, sqlite3_column_int64(cursor->statement, i));
+			cursor->hash =
+				row_hash_integer(cursor->hash, sqlite3_column_int64(cursor->statement, i));
 			break;
 		case SQLITE_FLOAT:
-			cursor->hash = row_hash_real(cursor->hash, sqlite3_column_double(cursor->statement, i));
+			cursor->hash =
+				row_hash_real(cursor->hash, sqlite3_column_double(cursor->statement, i));
 			break;
 		case SQLITE_TEXT: {
 			const char *text = (const char *)sqlite3_column_text(cursor->statement, i);
@@ -58,8 +61,9 @@ static void hash_row(struct cursor *cursor)
 			if (!text)
 				cursor->is_short_of_memory = true;
 			else
-				cursor->hash = row_hash_text(cursor->hash, text,
-							     (size_t)sqlite3_column_bytes(cursor->statement, i));
+				cursor->hash =
+					row_hash_text(cursor->hash, text,
+						      (size_t)sqlite3_column_bytes(cursor->statement, i));
 			break;
 		}
 		case SQLITE_NULL:
@@ -117,7 +121,8 @@ double cursor_take_real(struct cursor *cursor)
 	if (cursor_take_null(cursor))
 		return NAN;
 	value = sqlite3_column_double(cursor->statement, cursor->column);
-	if (sqlite3_column_type(cursor->statement, cursor->column++) != SQLITE_FLOAT || !isfinite(value) || value < 0) {
+	if (sqlite3_column_type(cursor->statement, cursor->column++) != SQLITE_FLOAT || !isfinite(value) ||
+	    value < 0) {
 		cursor->is_bad = true;
 		return NAN;
 	}
@@ -132,8 +137,8 @@ const char *cursor_take_text(struct cursor *cursor)
 	char **copy = &cursor->texts[cursor->text];
 	char *grown;
 
-	if (sqlite3_column_type(cursor->statement, column) != SQLITE_TEXT || !text || length > SNAPSHOT_TEXT_MAX ||
-	    memchr(text, 0, length)) {
+	if (sqlite3_column_type(cursor->statement, column) != SQLITE_TEXT || !text ||
+	    length > SNAPSHOT_TEXT_MAX || memchr(text, 0, length)) {
 		cursor->is_bad = true;
 		return "";
 	}
@@ -166,8 +171,8 @@ int cursor_take_word(struct cursor *cursor, const char *const *words, int count)
 
 struct error *cursor_fail(struct cursor *cursor, const char *why)
 {
-	return error_create(ERROR_BAD_FILE, 0, snapshot_hint_damaged, "damaged: table %s, row %llu: %s", cursor->table,
-			    (unsigned long long)cursor->row, why);
+	return error_create(ERROR_BAD_FILE, 0, snapshot_hint_damaged, "damaged: table %s, row %llu: %s",
+			    cursor->table, (unsigned long long)cursor->row, why);
 }
 
 struct error *cursor_check(struct cursor *cursor)

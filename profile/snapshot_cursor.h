@@ -1,5 +1,5 @@
-/* Reads a table of a snapshot row by row, trusting nothing: types, ranges, lengths, NUL bytes and row numbers are
- * checked, texts are sanitized, every row is hashed.
+/* Reads a table of a snapshot row by row, trusting nothing: types, ranges, lengths, NUL bytes and row numbers
+ * are checked, texts are sanitized, every row is hashed.
  *
  * A value that is not as it should be is remembered; cursor_check() after a row's last column tells.
  */
@@ -14,15 +14,15 @@
 struct sqlite3;
 struct sqlite3_stmt;
 
-#define CURSOR_TEXTS 4 /* columns of one row that are texts */
+#define CURSOR_TEXTS 6 /* columns of one row that are texts */
 
 struct cursor {
 	struct sqlite3 *db;
 	struct sqlite3_stmt *statement;
 	const char *table;
 	uint64_t start, hash; /* hash: of the current row */
-	uint64_t sum;         /* of the rows read so far */
-	uint64_t row;         /* from 1 */
+	uint64_t sum;	      /* of the rows read so far */
+	uint64_t row;	      /* from 1 */
 	int column, columns;
 	bool is_bad;
 	bool is_short_of_memory;

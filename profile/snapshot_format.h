@@ -1,8 +1,8 @@
-/* What the writer and the reader of snapshots share: the schema, the facts' keys, the hash of a row. Nobody else
- * includes this; docs/snapshot.md says the same to people.
+/* What the writer and the reader of snapshots share: the schema, the facts' keys, the hash of a row. Nobody
+ * else includes this; docs/snapshot.md says the same to people.
  *
- * Invariants: a change of any table, view or meaning raises SNAPSHOT_SCHEMA. A new key in meta does not: readers
- *   skip keys that they do not know.
+ * Invariants: a change of any table, view or meaning raises SNAPSHOT_SCHEMA. A new key in meta does not:
+ * readers skip keys that they do not know.
  */
 #ifndef KILN_PROFILE_SNAPSHOT_FORMAT_H
 #define KILN_PROFILE_SNAPSHOT_FORMAT_H
@@ -13,8 +13,8 @@
 #include <string.h>
 
 #define SNAPSHOT_APPLICATION_ID 0x6b696c6e /* "kiln" */
-#define SNAPSHOT_SCHEMA 1
-#define SNAPSHOT_CHECKSUM_KEY "checksum"
+#define SNAPSHOT_SCHEMA		1
+#define SNAPSHOT_CHECKSUM_KEY	"checksum"
 
 /* Longest text of a file that is not a function's name: command lines, paths. */
 #define SNAPSHOT_TEXT_MAX 65536
@@ -40,17 +40,17 @@ extern const size_t snapshot_meta_count;
 
 /* ---- enums as the words that people read ---- */
 
-extern const char *const snapshot_kind_names[];    /* enum module_kind */
+extern const char *const snapshot_kind_names[];	   /* enum module_kind */
 extern const char *const snapshot_symbols_names[]; /* enum module_symbols */
-extern const char *const snapshot_exit_names[];    /* enum exit_kind */
-#define SNAPSHOT_KINDS (MODULE_KIND_ANONYMOUS + 1)
+extern const char *const snapshot_exit_names[];	   /* enum exit_kind */
+#define SNAPSHOT_KINDS	 (MODULE_KIND_ANONYMOUS + 1)
 #define SNAPSHOT_SYMBOLS (SYMBOLS_JIT + 1)
-#define SNAPSHOT_EXITS (EXIT_SIGNAL + 1)
+#define SNAPSHOT_EXITS	 (EXIT_SIGNAL + 1)
 
 /* ---- the hash of a row ----
- * Starts with the table's name as a text; each column adds its type (as SQLite numbers them) and its value. The
- * checksum of a snapshot is the sum of all rows' hashes modulo 2^64: it does not depend on the order. It finds
- * damage; it is no signature.
+ * Starts with the table's name as a text; each column adds its type (as SQLite numbers them) and its value.
+ * The checksum of a snapshot is the sum of all rows' hashes modulo 2^64: it does not depend on the order. It
+ * finds damage; it is no signature.
  */
 static inline uint64_t row_hash_word(uint64_t hash, uint64_t word)
 {

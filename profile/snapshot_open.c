@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 
 #define IMAGE_SIZE_MAX (4ull << 30)
-#define STEPS_A_TICK 1000
+#define STEPS_A_TICK   1000
 
 /* The header of a database (sqlite.org/fileformat.html, 1.3), numbers big-endian. */
 struct file_header {
@@ -62,7 +62,8 @@ static struct error *read_bytes(int fd, void *bytes, size_t size)
 		if (count < 0)
 			return error_create(ERROR_GENERAL, errno, NULL, "read");
 		if (!count)
-			return error_create(ERROR_BAD_FILE, 0, snapshot_hint_damaged, "damaged: it ends too early");
+			return error_create(ERROR_BAD_FILE, 0, snapshot_hint_damaged,
+					    "damaged: it ends too early");
 		done += (size_t)count;
 	}
 	return NULL;
@@ -79,10 +80,11 @@ static struct error *check_header(const struct file_header *header, uint64_t siz
 		return fail_foreign("the database is another program's");
 	if (be32toh(header->user_version) > SNAPSHOT_SCHEMA)
 		return error_create(ERROR_BAD_FILE, 0, "open it with that kiln or a newer one",
-				    "made by a newer kiln (schema %u, this one knows %d)", be32toh(header->user_version),
-				    SNAPSHOT_SCHEMA);
+				    "made by a newer kiln (schema %u, this one knows %d)",
+				    be32toh(header->user_version), SNAPSHOT_SCHEMA);
 	if (be32toh(header->user_version) < 1 || be32toh(header->text_encoding) != SQLITE_UTF8)
-		return error_create(ERROR_BAD_FILE, 0, snapshot_hint_damaged, "damaged: its header is impossible");
+		return error_create(ERROR_BAD_FILE, 0, snapshot_hint_damaged,
+				    "damaged: its header is impossible");
 	if (expected != size)
 		return error_create(ERROR_BAD_FILE, 0, snapshot_hint_damaged,
 				    "damaged: %llu bytes long, should be %llu", (unsigned long long)size,
@@ -95,7 +97,7 @@ static struct error *load_bytes(const char *path, struct image *image)
 	_cleanup_close_ int fd = -1;
 	struct file_header header;
 	struct error *error;
-	uint64_t size;
+	uint64_t size = 0;
 	void *bytes;
 
 	error = open_file(path, &fd, &size);
@@ -112,7 +114,8 @@ static struct error *load_bytes(const char *path, struct image *image)
 		return error_create(ERROR_BAD_FILE, EFBIG, NULL, "no snapshot is larger than 4 GiB");
 	bytes = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (bytes == MAP_FAILED)
-		return error_create(ERROR_GENERAL, errno, NULL, "%llu bytes of memory", (unsigned long long)size);
+		return error_create(ERROR_GENERAL, errno, NULL, "%llu bytes of memory",
+				    (unsigned long long)size);
 	image->bytes = bytes;
 	image->size = size;
 	return read_bytes(fd, bytes, size);
@@ -131,10 +134,10 @@ static void defend(struct image *image)
 	static const struct {
 		int limit, value;
 	} limits[] = {
-		{SQLITE_LIMIT_LENGTH, 1 << 20},    {SQLITE_LIMIT_SQL_LENGTH, 1 << 16},
-		{SQLITE_LIMIT_COLUMN, 32},         {SQLITE_LIMIT_EXPR_DEPTH, 50},
+		{SQLITE_LIMIT_LENGTH, 1 << 20},	   {SQLITE_LIMIT_SQL_LENGTH, 1 << 16},
+		{SQLITE_LIMIT_COLUMN, 32},	   {SQLITE_LIMIT_EXPR_DEPTH, 50},
 		{SQLITE_LIMIT_COMPOUND_SELECT, 4}, {SQLITE_LIMIT_VDBE_OP, 25000},
-		{SQLITE_LIMIT_FUNCTION_ARG, 8},    {SQLITE_LIMIT_ATTACHED, 0},
+		{SQLITE_LIMIT_FUNCTION_ARG, 8},	   {SQLITE_LIMIT_ATTACHED, 0},
 		{SQLITE_LIMIT_VARIABLE_NUMBER, 4}, {SQLITE_LIMIT_TRIGGER_DEPTH, 1},
 		{SQLITE_LIMIT_WORKER_THREADS, 0},
 	};
@@ -146,8 +149,8 @@ static void defend(struct image *image)
 	sqlite3_db_config(image->db, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
 	sqlite3_db_config(image->db, SQLITE_DBCONFIG_ENABLE_VIEW, 0, NULL);
 	sqlite3_db_config(image->db, SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0, NULL);
-	/* Interior pages that point to one another make a walk endless. A row takes at least 8 bytes and, read and
-	 * checked, less than 200 steps. */
+	/* Interior pages that point to one another make a walk endless. A row takes at least 8 bytes and,
+	 * read and checked, less than 200 steps. */
 	image->steps_left = (long)(10000000 / STEPS_A_TICK + image->size / 8 * 200 / STEPS_A_TICK);
 	sqlite3_progress_handler(image->db, STEPS_A_TICK, count_steps, image);
 }
@@ -158,8 +161,8 @@ static struct error *check_schema(struct image *image)
 	sqlite3_stmt *statement = NULL;
 	size_t matched = 0;
 	bool same = true;
-	int code = sqlite3_prepare_v2(image->db, "SELECT type, name, tbl_name, sql FROM main.sqlite_master", -1,
-				      &statement, NULL);
+	int code = sqlite3_prepare_v2(image->db, "SELECT type, name, tbl_name, sql FROM main.sqlite_master",
+				      -1, &statement, NULL);
 
 	while (code == SQLITE_OK && same && sqlite3_step(statement) == SQLITE_ROW) {
 		const struct schema_object *object = &snapshot_schema[matched];
@@ -178,7 +181,8 @@ static struct error *check_schema(struct image *image)
 	    sqlite3_errcode(image->db) != SQLITE_DONE)
 		return snapshot_fail_sqlite(image->db);
 	if (!same || matched != snapshot_schema_count)
-		return error_create(ERROR_BAD_FILE, 0, snapshot_hint_damaged, "damaged: its tables are not those of a snapshot");
+		return error_create(ERROR_BAD_FILE, 0, snapshot_hint_damaged,
+				    "damaged: its tables are not those of a snapshot");
 	return NULL;
 }
 
@@ -194,7 +198,8 @@ static struct error *check_pages(struct image *image)
 	} else {
 		text = (const char *)sqlite3_column_text(statement, 0);
 		if (!text || strcmp(text, "ok"))
-			error = error_create(ERROR_BAD_FILE, 0, snapshot_hint_damaged, "damaged: %s", text ? text : "?");
+			error = error_create(ERROR_BAD_FILE, 0, snapshot_hint_damaged, "damaged: %s",
+					     text ? text : "?");
 	}
 	sqlite3_finalize(statement);
 	return error;
@@ -207,10 +212,11 @@ struct error *image_open(const char *path, struct image *ret)
 	if (error)
 		return error;
 	if (sqlite3_open_v2(":memory:", &ret->db, SQLITE_OPEN_READWRITE, NULL) != SQLITE_OK)
-		return ret->db ? snapshot_fail_sqlite(ret->db) : error_create(ERROR_GENERAL, ENOMEM, NULL, "read");
+		return ret->db ? snapshot_fail_sqlite(ret->db)
+			       : error_create(ERROR_GENERAL, ENOMEM, NULL, "read");
 	defend(ret);
-	if (sqlite3_deserialize(ret->db, "main", ret->bytes, (sqlite3_int64)ret->size, (sqlite3_int64)ret->size,
-				SQLITE_DESERIALIZE_READONLY) != SQLITE_OK ||
+	if (sqlite3_deserialize(ret->db, "main", ret->bytes, (sqlite3_int64)ret->size,
+				(sqlite3_int64)ret->size, SQLITE_DESERIALIZE_READONLY) != SQLITE_OK ||
 	    sqlite3_exec(ret->db, "PRAGMA cell_size_check=ON", NULL, NULL, NULL) != SQLITE_OK)
 		return snapshot_fail_sqlite(ret->db);
 	error = check_schema(ret);

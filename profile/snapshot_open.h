@@ -1,7 +1,7 @@
 /* Opens a file that may be hostile as a database of kiln's: checked as a whole before a table is read.
  *
- * The file is copied into memory and SQLite reads it there: nothing is locked, written or opened a second time,
- * a journal beside it is not looked at, and a file that is cut while we read cannot kill us by SIGBUS.
+ * The file is copied into memory and SQLite reads it there: nothing is locked, written or opened a second
+ * time, a journal beside it is not looked at, and a file that is cut while we read cannot kill us by SIGBUS.
  */
 #ifndef KILN_PROFILE_SNAPSHOT_OPEN_H
 #define KILN_PROFILE_SNAPSHOT_OPEN_H

@@ -17,8 +17,8 @@
 
 /* A sample may be this much later than the duration in the facts, which was read a little before. */
 #define LATE_NS 60000000000ull
-/* Ten years: bounds what the timeline of a hostile file costs. */
-#define DURATION_NS_MAX (3650ull * 86400 * 1000000000)
+/* A hundred years: sums of times do not overflow. */
+#define DURATION_NS_MAX (36500ull * 86400 * 1000000000)
 
 struct function_number {
 	int64_t id;
@@ -34,14 +34,18 @@ struct stack_number {
 struct reader {
 	struct image image;
 	struct profile *profile;
-	uint64_t sum;              /* of row hashes */
-	int64_t checksum;          /* that the file tells */
+	uint64_t sum;	  /* of row hashes */
+	int64_t checksum; /* that the file tells */
 	bool has_checksum;
 	struct facts facts;
-	ARRAY(char *) texts;       /* that facts points to */
-	ARRAY(struct function_number) functions; /* ascending ids */
-	ARRAY(uint64_t) frames;    /* by id - 1 */
-	ARRAY(struct stack_number) stacks; /* by id; [0] is the root */
+	ARRAY(char *)
+	texts; /* that facts points to */
+	ARRAY(struct function_number)
+	functions; /* ascending ids */
+	ARRAY(uint64_t)
+	frames; /* by id - 1 */
+	ARRAY(struct stack_number)
+	stacks; /* by id; [0] is the root */
 	uint64_t samples;
 };
 
@@ -50,7 +54,8 @@ static struct error *fail_memory(void)
 	return error_create(ERROR_GENERAL, ENOMEM, NULL, "read");
 }
 
-static struct error *reader_open(struct reader *reader, const char *table, const char *columns, struct cursor *ret)
+static struct error *reader_open(struct reader *reader, const char *table, const char *columns,
+				 struct cursor *ret)
 {
 	return cursor_open(reader->image.db, table, columns, ret);
 }
@@ -94,7 +99,8 @@ static struct error *read_field(struct reader *reader, struct cursor *cursor, co
 		*(int *)at = (int)cursor_take_integer(cursor, 0, INT32_MAX);
 		return NULL;
 	case META_EXIT:
-		*(enum exit_kind *)at = (enum exit_kind)cursor_take_word(cursor, snapshot_exit_names, SNAPSHOT_EXITS);
+		*(enum exit_kind *)at =
+			(enum exit_kind)cursor_take_word(cursor, snapshot_exit_names, SNAPSHOT_EXITS);
 		return NULL;
 	}
 	return NULL;
@@ -123,13 +129,17 @@ static struct error *read_module_row(struct reader *reader, struct cursor *curso
 	uint32_t id = (uint32_t)cursor_take_integer(cursor, 0, MODULE_LIMIT - 1);
 	int kind = cursor_take_word(cursor, snapshot_kind_names, SNAPSHOT_KINDS);
 	int symbols = cursor_take_word(cursor, snapshot_symbols_names, SNAPSHOT_SYMBOLS);
-	const char *path = cursor_take_text(cursor), *build_id = cursor_take_text(cursor);
-	struct error *error = cursor_check(cursor);
+	const char *path = cursor_take_text(cursor), *build_id;
+	struct error *error;
 
+	cursor_take_text(cursor); /* name: the path's last component */
+	build_id = cursor_take_text(cursor);
+	error = cursor_check(cursor);
 	if (!error)
 		error = profile_set_module(reader->profile, id, (enum module_kind)kind, path);
 	if (!error)
-		error = profile_set_module_symbols(reader->profile, id, (enum module_symbols)symbols, build_id);
+		error = profile_set_module_symbols(reader->profile, id, (enum module_symbols)symbols,
+						   build_id);
 	return error;
 }
 
@@ -138,9 +148,14 @@ static struct error *read_function_row(struct reader *reader, struct cursor *cur
 	struct function_number function = {.id = cursor_take_integer(cursor, 0, UINT32_MAX)};
 	uint32_t module = (uint32_t)cursor_take_integer(cursor, 0, MODULE_LIMIT - 1);
 	const char *name = cursor_take_text(cursor);
-	bool is_provisional = cursor_take_integer(cursor, 0, 1);
-	struct error *error = cursor_check(cursor);
+	bool is_provisional;
+	struct error *error;
 
+	cursor_take_text_or_null(cursor); /* file, line, self, total: made anew */
+	for (int i = 0; i < 3; i++)
+		cursor_take_integer(cursor, 0, INT64_MAX);
+	is_provisional = cursor_take_integer(cursor, 0, 1);
+	error = cursor_check(cursor);
 	/* Provisional functions come with their frames. */
 	if (error || is_provisional)
 		return error;
@@ -161,7 +176,8 @@ static struct error *read_frame_row(struct reader *reader, struct cursor *cursor
 {
 	int64_t id = cursor_take_integer(cursor, 1, UINT32_MAX), function_id = -1;
 	uint32_t module = (uint32_t)cursor_take_integer(cursor, 0, MODULE_LIMIT - 1);
-	uint64_t offset = (uint64_t)cursor_take_integer(cursor, 0, FRAME_OFFSET_MASK), frame = FRAME(module, offset);
+	uint64_t offset = (uint64_t)cursor_take_integer(cursor, 0, FRAME_OFFSET_MASK),
+		 frame = FRAME(module, offset);
 	const struct function_number *function = NULL;
 	struct error *error;
 	const char *file;
@@ -183,8 +199,8 @@ static struct error *read_frame_row(struct reader *reader, struct cursor *cursor
 	if (function_id < 0)
 		return NULL;
 	if (reader->functions.count)
-		function = bsearch(&function_id, reader->functions.items, reader->functions.count, sizeof(*function),
-				   compare_functions);
+		function = bsearch(&function_id, reader->functions.items, reader->functions.count,
+				   sizeof(*function), compare_functions);
 	if (!function)
 		return cursor_fail(cursor, "no such function");
 	profile_set_frame(reader->profile, frame, function->number, file, line);
@@ -233,7 +249,8 @@ static struct error *read_stack_row(struct reader *reader, struct cursor *cursor
 static struct error *read_sample_row(struct reader *reader, struct cursor *cursor)
 {
 	int64_t id = cursor_take_integer(cursor, 1, INT64_MAX);
-	uint64_t time_ns = (uint64_t)cursor_take_integer(cursor, 0, (int64_t)(reader->facts.duration_ns + LATE_NS));
+	uint64_t time_ns =
+		(uint64_t)cursor_take_integer(cursor, 0, (int64_t)(reader->facts.duration_ns + LATE_NS));
 	uint32_t tid = (uint32_t)cursor_take_integer(cursor, 0, INT32_MAX);
 	uint16_t cpu = (uint16_t)cursor_take_integer(cursor, 0, UINT16_MAX);
 	bool kernel = cursor_take_integer(cursor, 0, 1);
@@ -253,18 +270,34 @@ static struct error *read_sample_row(struct reader *reader, struct cursor *curso
 	stack->self_kernel -= kernel ? count : 0;
 	if (__builtin_add_overflow(reader->samples, count, &reader->samples) || reader->samples > INT64_MAX)
 		return cursor_fail(cursor, "impossibly many samples");
-	profile_add_samples(reader->profile, stack->number, time_ns, tid, cpu, kernel ? SAMPLE_KERNEL : SAMPLE_USER,
-			    (enum stack_end)stack->end, count);
+	profile_add_samples(reader->profile, stack->number, time_ns, tid, cpu,
+			    kernel ? SAMPLE_KERNEL : SAMPLE_USER, (enum stack_end)stack->end, count);
 	return NULL;
 }
 
 static struct error *read_event_row(struct reader *reader, struct cursor *cursor)
 {
-	uint64_t time_ns = (uint64_t)(cursor_take_integer(cursor, 1, INT64_MAX), cursor_take_integer(cursor, 0, INT64_MAX));
-	const char *text = cursor_take_text(cursor);
-	struct error *error = cursor_check(cursor);
+	const char *text;
+	struct error *error;
+	uint64_t time_ns;
 
+	cursor_take_integer(cursor, 1, INT64_MAX); /* id */
+	time_ns = (uint64_t)cursor_take_integer(cursor, 0, INT64_MAX);
+	text = cursor_take_text(cursor);
+	error = cursor_check(cursor);
 	return error ? error : profile_add_event(reader->profile, time_ns, text);
+}
+
+static struct error *read_gap_row(struct reader *reader, struct cursor *cursor)
+{
+	uint64_t from_ns, to_ns;
+	struct error *error;
+
+	cursor_take_integer(cursor, 1, INT64_MAX); /* id */
+	from_ns = (uint64_t)cursor_take_integer(cursor, 0, INT64_MAX - 1);
+	to_ns = (uint64_t)cursor_take_integer(cursor, (int64_t)from_ns, INT64_MAX);
+	error = cursor_check(cursor);
+	return error ? error : profile_add_gap(reader->profile, from_ns, to_ns);
 }
 
 static struct error *read_lost_row(struct reader *reader, struct cursor *cursor)
@@ -288,18 +321,19 @@ static struct error *read_stack_end_row(struct reader *reader, struct cursor *cu
 	return cursor_check(cursor);
 }
 
-/* In the order in which they need each other. columns: all of the table, so that all are hashed. */
+/* In the order in which they need each other. columns: all of the table in its order, as they are hashed. */
 static const struct {
 	const char *table, *columns;
 	struct error *(*read_row)(struct reader *reader, struct cursor *cursor);
 } tables[] = {
 	{"meta", "key, value", read_meta_row},
-	{"module", "id, kind, symbols, path, build_id, name, samples", read_module_row},
-	{"function", "id, module, name, provisional, file, line, self, total", read_function_row},
+	{"module", "id, kind, symbols, path, name, build_id, samples", read_module_row},
+	{"function", "id, module, name, file, line, self, total, provisional", read_function_row},
 	{"frame", "id, module, offset, function, file, line", read_frame_row},
 	{"stack", "id, parent, frame, self, self_kernel, ending", read_stack_row},
 	{"sample", "id, time_ns, tid, cpu, kernel, stack, count", read_sample_row},
 	{"event", "id, time_ns, text", read_event_row},
+	{"gap", "id, from_ns, to_ns", read_gap_row},
 	{"lost", "id, reason, count", read_lost_row},
 	{"stack_end", "id, name, samples", read_stack_end_row},
 };
@@ -324,14 +358,16 @@ static struct error *check_facts(const struct reader *reader)
 	if (!reader->has_checksum)
 		return error_create(ERROR_BAD_FILE, 0, snapshot_hint_damaged, "damaged: it has no checksum");
 	if (reader->facts.duration_ns > DURATION_NS_MAX)
-		return error_create(ERROR_BAD_FILE, 0, snapshot_hint_damaged, "damaged: an impossible duration");
+		return error_create(ERROR_BAD_FILE, 0, snapshot_hint_damaged,
+				    "damaged: an impossible duration");
 	return NULL;
 }
 
 static struct error *check_sums(const struct reader *reader)
 {
 	if ((uint64_t)reader->checksum != reader->sum)
-		return error_create(ERROR_BAD_FILE, 0, snapshot_hint_damaged, "damaged: its checksum is wrong");
+		return error_create(ERROR_BAD_FILE, 0, snapshot_hint_damaged,
+				    "damaged: its checksum is wrong");
 	for (size_t i = 1; i < reader->stacks.count; i++)
 		if (reader->stacks.items[i].self)
 			return error_create(ERROR_BAD_FILE, 0, snapshot_hint_damaged,

@@ -13,8 +13,8 @@
 
 static struct error *fail(int saved_errno, const char *what, const char *path)
 {
-	return error_create(ERROR_GENERAL, saved_errno, "save to a directory that you may write to: -o FILE", "%s %s",
-			    what, path);
+	return error_create(ERROR_GENERAL, saved_errno, "save to a directory that you may write to: -o FILE",
+			    "%s %s", what, path);
 }
 
 /* "DIR/NAME" → "DIR/.NAME.tmp-PID"; NULL when memory is short. */
@@ -35,7 +35,8 @@ static struct error *resolve_target(const char *target, char **ret)
 	size_t length = strlen(target);
 
 	if (!length || target[length - 1] == '/')
-		return error_create(ERROR_GENERAL, 0, "give the name of a file", "\"%s\" is no file name", target);
+		return error_create(ERROR_GENERAL, 0, "give the name of a file", "\"%s\" is no file name",
+				    target);
 	if (lstat(target, &status) && errno == ENOENT) {
 		*ret = strdup(target);
 		return *ret ? NULL : fail(ENOMEM, "write", target);
@@ -43,8 +44,8 @@ static struct error *resolve_target(const char *target, char **ret)
 	if (stat(target, &status))
 		return fail(errno, "write", target);
 	if (!S_ISREG(status.st_mode))
-		return error_create(ERROR_GENERAL, S_ISDIR(status.st_mode) ? EISDIR : 0, "give the name of a file",
-				    "%s is no regular file", target);
+		return error_create(ERROR_GENERAL, S_ISDIR(status.st_mode) ? EISDIR : 0,
+				    "give the name of a file", "%s is no regular file", target);
 	*ret = realpath(target, NULL);
 	return *ret ? NULL : fail(errno, "write", target);
 }
@@ -81,8 +82,8 @@ static struct error *sync_directory(const char *path)
 
 	if (!directory)
 		return fail(ENOMEM, "sync", path);
-	/* A directory that may be written but not read (mode 0300) cannot be opened: the rename is done, only not
-	 * yet certain to outlive a power cut. Some file systems cannot sync directories (EINVAL). */
+	/* A directory that may be written but not read (mode 0300) cannot be opened: the rename is done, only
+	 * not yet certain to outlive a power cut. Some file systems cannot sync directories (EINVAL). */
 	fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return NULL;

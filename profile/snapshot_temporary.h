@@ -1,7 +1,7 @@
 /* A file that replaces another one in one step: made beside it, synced, renamed; removed when that fails.
  *
- * The target may exist as a regular file or a symbolic link to one (which stays a link). What is anything else
- * (a directory, /dev/null) is refused: a rename would replace the device.
+ * The target may exist as a regular file or a symbolic link to one (which stays a link). What is anything
+ * else (a directory, /dev/null) is refused: a rename would replace the device.
  */
 #ifndef KILN_PROFILE_SNAPSHOT_TEMPORARY_H
 #define KILN_PROFILE_SNAPSHOT_TEMPORARY_H
@@ -15,9 +15,9 @@ struct temporary {
 	char *path;   /* DIRECTORY/.NAME.tmp-PID */
 	char *target; /* after symbolic links */
 };
-#define TEMPORARY_NONE                \
-	{                             \
-		-1, NULL, NULL        \
+#define TEMPORARY_NONE                                                                                       \
+	{                                                                                                    \
+		-1, NULL, NULL                                                                               \
 	}
 
 struct error *temporary_create(const char *target, struct temporary *ret);

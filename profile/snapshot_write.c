@@ -21,7 +21,8 @@ struct writer {
 	sqlite3 *db;
 	uint64_t checksum;
 	/* The distinct frames in order of appearance; a frame's row id is its place + 1. */
-	ARRAY(uint64_t) frames;
+	ARRAY(uint64_t)
+	frames;
 	uint32_t *slots; /* open addressing: place + 1 in frames, 0 empty */
 	size_t slot_count;
 	uint8_t *needed; /* by function number: a frame is in it */
@@ -43,8 +44,8 @@ static struct error *fail_sqlite(struct writer *writer, const char *what)
 		return error_create(ERROR_GENERAL, ENOMEM, NULL, "%s", what);
 	if ((code & 0xff) == SQLITE_FULL && !saved_errno)
 		saved_errno = ENOSPC;
-	return error_create(ERROR_GENERAL, saved_errno, "free some space, or save somewhere else", "%s: %s", what,
-			    sqlite3_errmsg(writer->db));
+	return error_create(ERROR_GENERAL, saved_errno, "free some space, or save somewhere else", "%s: %s",
+			    what, sqlite3_errmsg(writer->db));
 }
 
 static struct error *fail_memory(void)
@@ -75,7 +76,8 @@ static struct error *row_prepare(struct writer *writer, const char *table, int c
 	ret->writer = writer;
 	ret->column = 0;
 	ret->hash = ret->start = row_hash_text(0, table, strlen(table));
-	if (sqlite3_prepare_v3(writer->db, sql, -1, SQLITE_PREPARE_PERSISTENT, &ret->statement, NULL) != SQLITE_OK)
+	if (sqlite3_prepare_v3(writer->db, sql, -1, SQLITE_PREPARE_PERSISTENT, &ret->statement, NULL) !=
+	    SQLITE_OK)
 		return fail_sqlite(writer, sql);
 	return NULL;
 }
@@ -116,6 +118,12 @@ static void row_bind_text(struct row *row, const char *text)
 	length = strnlen(text, SNAPSHOT_TEXT_MAX);
 	sqlite3_bind_text(row->statement, ++row->column, text, (int)length, SQLITE_STATIC);
 	row->hash = row_hash_text(row->hash, text, length);
+}
+
+/* A value that came over a socket may be none of the words: the first one says least. */
+static void row_bind_word(struct row *row, const char *const *words, unsigned count, unsigned word)
+{
+	row_bind_text(row, words[word < count ? word : 0]);
 }
 
 static struct error *row_insert(struct row *row)
@@ -279,8 +287,8 @@ static struct error *write_modules(struct writer *writer)
 		struct module module = profile_get_module(writer->profile, i);
 
 		row_bind_integer(&row, module.id);
-		row_bind_text(&row, snapshot_kind_names[module.kind]);
-		row_bind_text(&row, snapshot_symbols_names[module.symbols]);
+		row_bind_word(&row, snapshot_kind_names, SNAPSHOT_KINDS, module.kind);
+		row_bind_word(&row, snapshot_symbols_names, SNAPSHOT_SYMBOLS, module.symbols);
 		row_bind_text(&row, module.path ? module.path : "");
 		row_bind_text(&row, module.name ? module.name : "");
 		row_bind_text(&row, module.build_id ? module.build_id : "");
@@ -302,6 +310,24 @@ static struct error *write_events(struct writer *writer)
 		row_bind_integer(&row, i + 1);
 		row_bind_integer(&row, event.time_ns);
 		row_bind_text(&row, event.text);
+		error = row_insert(&row);
+	}
+	return error;
+}
+
+static struct error *write_gaps(struct writer *writer)
+{
+	_cleanup_(cleanup_row) struct row row = {0};
+	struct error *error = row_prepare(writer, "gap", 3, &row);
+	size_t count = profile_count_gaps(writer->profile);
+
+	for (size_t i = 0; !error && i < count; i++) {
+		uint64_t from_ns, to_ns;
+
+		profile_get_gap(writer->profile, i, &from_ns, &to_ns);
+		row_bind_integer(&row, i + 1);
+		row_bind_integer(&row, from_ns);
+		row_bind_integer(&row, to_ns);
 		error = row_insert(&row);
 	}
 	return error;
@@ -348,7 +374,7 @@ static void bind_field(struct row *row, const struct meta_field *field, const st
 		row_bind_integer(row, *(const int *)at < 0 ? 0 : (uint64_t) * (const int *)at);
 		break;
 	case META_EXIT:
-		row_bind_text(row, snapshot_exit_names[*(const enum exit_kind *)at]);
+		row_bind_word(row, snapshot_exit_names, SNAPSHOT_EXITS, *(const enum exit_kind *)at);
 		break;
 	}
 }
@@ -395,6 +421,8 @@ static struct error *write_tables(struct writer *writer)
 		error = write_samples(writer);
 	if (!error)
 		error = write_events(writer);
+	if (!error)
+		error = write_gaps(writer);
 	if (!error)
 		error = write_counts(writer, "lost", lost_reason_names, totals.lost, LOST_REASONS);
 	if (!error)

@@ -2,9 +2,9 @@
  *
  * A trie node that samples end in has a leaf, which is what is moved when a name arrives and what is waiting
  * ("dirty") for its samples to be added to the sums.
- * Invariants: frames, nodes and leaves are numbered from 1 and never removed; a parent's number is smaller than
- * its children's. Adding what is known allocates nothing.
- * Errors: 0 or NULL when memory is short; everything stays consistent.
+ * Invariants: frames, nodes and leaves are numbered from 1 and never removed; a parent's number is smaller
+ * than its children's. Adding what is known allocates nothing. Errors: 0 or NULL when memory is short;
+ * everything stays consistent.
  */
 #ifndef KILN_PROFILE_STACKS_H
 #define KILN_PROFILE_STACKS_H
@@ -14,8 +14,9 @@
 #include "profile/profile.h"
 
 #define FRAME_NUMBER_BITS 28
-#define FUNCTION_NONE UINT32_MAX
-/* Deeper than any record can be (STACK_USER_MAX, a kernel stack, an end); bounds what a hostile snapshot costs. */
+#define FUNCTION_NONE	  UINT32_MAX
+/* Deeper than any record can be (STACK_USER_MAX, a kernel stack, an end); bounds what a hostile snapshot
+ * costs. */
 #define STACK_DEPTH_MAX 8192
 
 enum frame_state {
@@ -26,11 +27,11 @@ enum frame_state {
 
 struct frame_entry {
 	uint64_t word;
-	uint64_t self;     /* samples whose leaf it is, as far as they are settled */
-	const char *file;  /* interned; NULL unknown */
+	uint64_t self;	  /* samples whose leaf it is, as far as they are settled */
+	const char *file; /* interned; NULL unknown */
 	uint32_t line;
 	uint32_t function; /* FUNCTION_NONE: not named, and never shown yet */
-	uint32_t nodes;    /* first trie node with this frame */
+	uint32_t nodes;	   /* first trie node with this frame */
 	uint32_t next_of_function;
 	uint32_t next_unasked;
 	uint32_t next_renamed;
@@ -45,14 +46,14 @@ struct trie_node {
 	uint32_t first_child, next_sibling;
 	uint32_t next_of_frame;
 	uint32_t number : FRAME_NUMBER_BITS; /* of the frame */
-	uint32_t end : 4;                    /* enum stack_end of every stack through it */
+	uint32_t end : 4;		     /* enum stack_end of every stack through it */
 };
 _Static_assert(sizeof(struct trie_node) == 32, "half a cache line");
 _Static_assert(STACK_ENDS <= 16, "fits trie_node.end");
 
 struct leaf {
 	uint64_t self, self_kernel;
-	uint64_t settled;    /* of self: added to the sums already */
+	uint64_t settled; /* of self: added to the sums already */
 	uint32_t node;
 	uint32_t tree_node;  /* where in the call tree it is counted; 0: nowhere yet */
 	uint32_t next_dirty; /* valid while is_dirty */
@@ -63,10 +64,14 @@ struct leaf {
 struct stacks {
 	uint64_t seed;
 	struct index frame_index, node_index;
-	ARRAY(struct frame_entry) frames; /* [0] unused */
-	ARRAY(struct trie_node) nodes;    /* [0] is the root */
-	ARRAY(struct leaf) leaves;        /* [0] unused */
-	ARRAY(uint64_t) visited;          /* one bit a node: scratch of the settling */
+	ARRAY(struct frame_entry)
+	frames; /* [0] unused */
+	ARRAY(struct trie_node)
+	nodes; /* [0] is the root */
+	ARRAY(struct leaf)
+	leaves; /* [0] unused */
+	ARRAY(uint64_t)
+	visited; /* one bit a node: scratch of the settling */
 	uint32_t dirty_first, dirty_last;
 	uint32_t renamed; /* frames that changed their function since the last settling */
 };

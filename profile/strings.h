@@ -12,7 +12,8 @@ struct string_chunk;
 
 struct strings {
 	struct index index;
-	ARRAY(const char *) items;
+	ARRAY(const char *)
+	items;
 	struct string_chunk *chunks; /* the newest first; texts are cut from it */
 	uint64_t seed;
 };

@@ -102,61 +102,41 @@ static struct error *reader_append(struct fde_reader *reader, struct cfi_fde *fd
 	return NULL;
 }
 
-/* A zero length ends the section for libdw. Linkers also leave one in the middle (crtend.o's, when something
- * is linked behind it), and the search table goes on past it, so the reading goes on too. */
-static bool skip_terminators(const Elf_Data *data, Dwarf_Off *offset)
+/* A length of zero ends the section; what follows is something else (LSB Core, "The .eh_frame section"). */
+static bool is_terminator(const Elf_Data *data, Dwarf_Off offset)
 {
-	Dwarf_Off at = *offset;
-	uint32_t length = 0;
+	uint32_t length;
 
-	while (at < data->d_size && data->d_size - at >= sizeof(length)) {
-		memcpy(&length, (const uint8_t *)data->d_buf + at, sizeof(length));
-		if (length)
-			break;
-		at += sizeof(length);
-	}
-	if (at == *offset || !length)
-		return false;
-	*offset = at;
-	return true;
+	if (data->d_size - offset < sizeof(length))
+		return true; /* libdw takes nothing so short either */
+	memcpy(&length, (const uint8_t *)data->d_buf + offset, sizeof(length));
+	return !length;
 }
 
 static struct error *reader_run(struct fde_reader *reader)
 {
-	const Elf_Data *data = reader->section->data;
+	Elf_Data *data = reader->section->data;
 	Dwarf_Off offset = 0;
 
-	while (offset < data->d_size) {
+	while (offset < data->d_size && !is_terminator(data, offset)) {
 		Dwarf_Off next = offset;
 		Dwarf_CFI_Entry entry;
 		struct cfi_fde fde;
-		struct error *error;
-		int result =
-			dwarf_next_cfi(reader->elf_ident, reader->section->data, true, offset, &next, &entry);
+		struct error *error = NULL;
+		int result = dwarf_next_cfi(reader->elf_ident, data, true, offset, &next, &entry);
 
-		if (result || next <= offset || next > data->d_size) {
-			if (skip_terminators(data, &offset))
-				continue;
-			if (result >= 0 || next <= offset || next > data->d_size)
-				break;
-			reader->fdes->refused++;
-			offset = next;
-			continue;
+		if (next <= offset || next > data->d_size) {
+			reader->fdes->is_cut = true;
+			break;
 		}
 		offset = next;
-		if (dwarf_cfi_cie_p(&entry))
-			continue;
-		if (!reader_decode(reader, &entry.fde, &fde)) {
+		if (result || (!dwarf_cfi_cie_p(&entry) && !reader_decode(reader, &entry.fde, &fde)))
 			reader->fdes->refused++;
-			continue;
-		}
-		error = reader_append(reader, &fde);
+		else if (!dwarf_cfi_cie_p(&entry))
+			error = reader_append(reader, &fde);
 		if (error)
 			return error;
 	}
-	/* Nothing but zeros may be left. */
-	for (; offset < data->d_size && !reader->fdes->is_cut; offset++)
-		reader->fdes->is_cut = ((const uint8_t *)data->d_buf)[offset] != 0;
 	return NULL;
 }
 

@@ -61,8 +61,8 @@ static bool read_rbp(Dwarf_Frame *frame, struct unwind_rule *rule)
 	return is_saved_at_cfa(ops, count, &rule->rbp_offset);
 }
 
-/* DW_OP_breg7 OFFSET, DW_OP_breg16 0, lit15, and, litN, ge, lit3, shl, plus: what GNU ld, gold and lld write
- * for .plt. N depends on how the slots look: 11, or 10 and 9 with IBT (elfxx-x86.c of binutils). */
+/* DW_OP_breg7 OFFSET, DW_OP_breg16 0, lit15, and, litN, ge, lit3, shl, plus: what GNU ld and gold write for
+ * .plt. N depends on how the slots look: 11, and with IBT 10 or 9 (bfd/elf64-x86-64.c of binutils). */
 static bool read_plt_expression(const Dwarf_Op *ops, size_t count, struct cfi_rule *ret)
 {
 	static const uint8_t atoms[] = {

@@ -27,7 +27,8 @@ static void take_output(const char *text, size_t length, void *opaque)
 	size_t room = sizeof(output->text) - 1 - output->length;
 	size_t taken = length < room ? length : room;
 
-	memcpy(output->text + output->length, text, taken);
+	if (taken)
+		memcpy(output->text + output->length, text, taken);
 	output->length += taken;
 	if (taken < length)
 		longjmp(output->full, 1);

@@ -192,15 +192,18 @@ static struct unit *find_unit(struct debug *debug, uint64_t address)
 
 /* In order of preference: the linkage name, which tells overloads and namespaces; the plain name. Both are
  * followed to the declaration or the abstract instance. */
-static const char *name_function(Dwarf_Die *die)
+static bool name_function(Dwarf_Die *die, struct debug_function *ret)
 {
 	Dwarf_Attribute attribute;
-	const char *name = NULL;
 
+	ret->name = NULL;
 	if (dwarf_attr_integrate(die, DW_AT_linkage_name, &attribute) ||
 	    dwarf_attr_integrate(die, DW_AT_MIPS_linkage_name, &attribute))
-		name = dwarf_formstring(&attribute);
-	return name && *name ? name : dwarf_diename(die);
+		ret->name = dwarf_formstring(&attribute);
+	ret->is_linkage_name = ret->name && *ret->name;
+	if (!ret->is_linkage_name)
+		ret->name = dwarf_diename(die);
+	return ret->name && *ret->name;
 }
 
 bool debug_find_function(struct debug *debug, uint64_t address, struct debug_function *ret)
@@ -208,7 +211,6 @@ bool debug_find_function(struct debug *debug, uint64_t address, struct debug_fun
 	struct unit *unit = find_unit(debug, address);
 	const struct function *function;
 	const struct range *range;
-	const char *name;
 	Dwarf_Die die;
 
 	if (!unit)
@@ -221,11 +223,9 @@ bool debug_find_function(struct debug *debug, uint64_t address, struct debug_fun
 		return false;
 	function = &unit->functions.items[range->value];
 	die = (Dwarf_Die){.addr = function->die, .cu = unit->die.cu};
-	name = name_function(&die);
-	if (!name || !*name)
-		return false;
-	*ret = (struct debug_function){name, function->start, function->range_start};
-	return true;
+	ret->start = function->start;
+	ret->range_start = function->range_start;
+	return name_function(&die, ret);
 }
 
 bool debug_find_line(struct debug *debug, uint64_t address, struct debug_line *ret)

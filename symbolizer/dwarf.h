@@ -19,7 +19,8 @@
 struct debug;
 
 struct debug_function {
-	const char *name;     /* the linkage name where there is one; never NULL or empty */
+	const char *name;     /* never NULL or empty */
+	bool is_linkage_name; /* else it is the plain one, without namespace and arguments */
 	uint64_t start;	      /* of the function */
 	uint64_t range_start; /* of the part of it that covers the address: differs in cold parts */
 };

@@ -15,7 +15,7 @@ struct symbol {
 	uint32_t length;
 	uint32_t section;
 	/* Of several symbols at one address the lowest is taken, then symbol_compare_names() decides:
-	 * 1. functions before labels without a type, 2. with a size before without, 3. global, weak, local.
+	 * 1. functions before labels without a type, 2. with a size before without, 3. exported before local.
 	 */
 	uint8_t rank;
 };
@@ -36,6 +36,7 @@ struct reader {
 	ARRAY(struct section)
 	sections;
 	Elf *elf;
+	bool strong_first;
 };
 
 bool elf_is_supported(Elf *elf, const char **ret_why)
@@ -194,7 +195,7 @@ static bool rank_symbol(const struct reader *reader, const Elf64_Sym *raw, uint8
 	if (!section->executable || raw->st_value < section->start || raw->st_value >= section->end)
 		return false;
 	*ret = (uint8_t)((type == STT_NOTYPE) << 3 | (raw->st_size == 0) << 2 |
-			 (binding == STB_LOCAL ? 2 : binding == STB_WEAK));
+			 (binding == STB_LOCAL ? 2 : binding == STB_WEAK && reader->strong_first));
 	return true;
 }
 
@@ -258,7 +259,8 @@ static void drop_aliases(struct symbols *symbols)
 {
 	size_t kept = 0;
 
-	qsort(symbols->items.items, symbols->items.count, sizeof(struct symbol), compare_symbols);
+	if (symbols->items.count)
+		qsort(symbols->items.items, symbols->items.count, sizeof(struct symbol), compare_symbols);
 	for (size_t i = 0; i < symbols->items.count; i++) {
 		const struct symbol *symbol = &symbols->items.items[i];
 		struct symbol *last = kept ? &symbols->items.items[kept - 1] : NULL;
@@ -296,9 +298,10 @@ static bool index_symbols(struct reader *reader)
 	return ranges_flatten(&symbols->sized) && ranges_flatten(&symbols->unsized);
 }
 
-struct error *symbols_create(Elf *elf, struct symbols **ret)
+struct error *symbols_create(Elf *elf, bool strong_first, struct symbols **ret)
 {
-	struct reader reader = {.elf = elf, .symbols = calloc(1, sizeof(struct symbols))};
+	struct reader reader = {
+		.elf = elf, .strong_first = strong_first, .symbols = calloc(1, sizeof(struct symbols))};
 	bool ok = reader.symbols && read_sections(&reader) && read_tables(&reader) && index_symbols(&reader);
 
 	array_deinit(&reader.sections);

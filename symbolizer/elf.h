@@ -34,7 +34,9 @@ bool elf_has_symtab(Elf *elf);
 /* Copies at most BUILD_ID_MAX bytes; returns the length, 0 when there is none. */
 size_t elf_read_build_id(Elf *elf, uint8_t ret[BUILD_ID_MAX]);
 
-struct error *symbols_create(Elf *elf, struct symbols **ret);
+/* strong_first: of the names of one address a global one goes before a weak one. Not so in libraries: glibc's
+ * public names are the weak ones (calloc, read), perf shows the others (__libc_calloc, __read). */
+struct error *symbols_create(Elf *elf, bool strong_first, struct symbols **ret);
 void symbols_destroy(struct symbols *symbols); /* NULL accepted */
 bool symbols_find(const struct symbols *symbols, uint64_t address, struct symbol_hit *ret);
 size_t symbols_count(const struct symbols *symbols);

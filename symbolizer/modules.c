@@ -182,7 +182,9 @@ static const struct symbols *get_symbols(struct module *module)
 {
 	if (!module->has_symbols) {
 		module->has_symbols = true;
-		error_destroy(symbols_create(module->elf, &module->symbols));
+		/* The vDSO's weak names are those of libc's functions: the strong ones tell them apart. */
+		error_destroy(
+			symbols_create(module->elf, module->kind == MODULE_KIND_VDSO, &module->symbols));
 	}
 	return module->symbols;
 }
@@ -214,14 +216,19 @@ static void set_function(struct module_name *name, uint64_t start, const char *f
 	name->function_length = demangle_name(function, length, name->function);
 }
 
-/* Whether the symbol is DWARF's function under the name of a clone or a part of it: "f.cold", "f.part.0",
- * "f.constprop.0". DWARF calls them all "f". */
-static bool is_clone(const struct symbol_hit *symbol, const struct debug_function *function)
+/* Whether the symbol says more than DWARF's name of the function that begins at the same place:
+ * 1. which clone or part of it this is ("f.cold", "f.part.0", "f.constprop.0"): DWARF calls them all "f",
+ * 2. namespace and arguments, where DWARF has only the plain name (gcc, of templates over local types). */
+static bool is_more_exact(const struct symbol_hit *symbol, const struct debug_function *function)
 {
 	size_t length = strlen(function->name);
 
-	return symbol->start == function->range_start && symbol->length > length + 1 &&
-	       memcmp(symbol->name, function->name, length) == 0 && symbol->name[length] == '.';
+	if (symbol->start != function->range_start)
+		return false;
+	if (!function->is_linkage_name && symbol->length > 2 && memcmp(symbol->name, "_Z", 2) == 0)
+		return true;
+	return symbol->length > length + 1 && memcmp(symbol->name, function->name, length) == 0 &&
+	       symbol->name[length] == '.';
 }
 
 /* A symbol without a size ends where the FDE ends that it starts in. */
@@ -236,8 +243,8 @@ static bool is_within_fde(struct module *module, const struct symbol_hit *symbol
 }
 
 /* Sources of a function's name, in order of preference:
- * 1. the file's DWARF: the concrete function that covers the address; only where the symbol table says more
- *    exactly which clone or part of it this is, the symbol's name,
+ * 1. the file's DWARF: the concrete function that covers the address; only where the symbol table says it
+ *    more exactly, the symbol's name,
  * 2. .symtab and .dynsym together: of several names of one address the best known (elf.c),
  * 3. no name, but the start of the FDE that covers it (NAME_FDE),
  * 4. nothing: the address itself. */
@@ -251,7 +258,7 @@ static void name_function(struct module *module, uint64_t address, uint64_t offs
 	bool has_symbol = symbols && symbols_find(symbols, address, &symbol);
 
 	if (debug && debug_find_function(debug, address, &function)) {
-		if (has_symbol && is_clone(&symbol, &function))
+		if (has_symbol && is_more_exact(&symbol, &function))
 			set_function(ret, symbol.start, symbol.name, symbol.length);
 		else
 			set_function(ret, function.start, function.name, strlen(function.name));

@@ -1,6 +1,81 @@
 # The targets for people: set-up, demo, tests, lint, install.
 
-.PHONY: help
+BUILD_PACKAGES := make gcc libc6-dev clang bpftool libbpf-dev libelf-dev libdw-dev libncurses-dev libiberty-dev \
+	libsqlite3-dev libjansson-dev libcap-dev
+TEST_PACKAGES := g++ libcmocka-dev clang-format binutils elfutils tmux python3 sudo procps redis-server redis-tools sqlite3 \
+	linux-perf qemu-system-x86 busybox-static cpio strace
+SOAK_PACKAGES := debootstrap llvm-14-dev
+
+# Under sudo, packages are installed and processes attached as root, but everything is compiled as the user who typed.
+AS_USER := $(if $(SUDO_UID),$(if $(filter 0,$(shell id -u)),setpriv --reuid=$(SUDO_UID) --regid=$(SUDO_GID) --init-groups))
+
+define install_packages
+	@missing=; for package in $(1); do \
+		dpkg-query -W -f '$${Status}' $$package 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$package"; \
+	done; \
+	if [ -n "$$missing" ]; then \
+		echo "  APT     $$missing"; \
+		run=; if [ "$$(id -u)" != 0 ]; then run=sudo; fi; \
+		if [ -n "$$run" ] && ! command -v sudo >/dev/null; then \
+			echo "kiln: missing packages, and no right to install them" >&2; \
+			echo "  as root: apt-get install$$missing" >&2; exit 1; \
+		fi; \
+		$$run apt-get update -q >/dev/null && \
+		DEBIAN_FRONTEND=noninteractive $$run apt-get install -y -q --no-install-recommends $$missing >/dev/null; \
+	fi
+endef
+
+.PHONY: setup setup-test demo test check lint format soak bench install uninstall clean help
+setup: ## install the packages that building needs (apt; as root or with sudo)
+	$(call install_packages,$(BUILD_PACKAGES))
+
+setup-test: ## install the packages that the tests need
+	$(call install_packages,$(BUILD_PACKAGES) $(TEST_PACKAGES))
+
+demo: setup ## build kiln, start the sample workload, and show it live (sudo make demo)
+	@$(AS_USER) $(MAKE) --no-print-directory all
+	@$(O)/kiln demo
+
+# All that the tests run, plain and with the sanitizers.
+test-programs: all unit workloads tools
+.PHONY: test-programs
+test: setup-test ## all tests (sudo make test); the last line is: N passed, N failed, N skipped
+	@$(AS_USER) $(MAKE) --no-print-directory test-programs
+	@$(AS_USER) $(MAKE) --no-print-directory SAN=address,undefined unit
+	@$(AS_USER) tests/kernel/fetch.sh $(O)/kernel
+	@O=$(O) tests/run all
+
+check: ## for every commit, at most 90 s: unit, screens, one real attach
+	@$(AS_USER) $(MAKE) --no-print-directory test-programs
+	@O=$(O) tests/run check
+
+lint: ## formatting, include rules, both compilers, file sizes
+	$(call install_packages,$(BUILD_PACKAGES) clang-format)
+	@$(AS_USER) $(MAKE) --no-print-directory all
+	@tests/lint.sh $(O)
+
+format: ## format the sources
+	clang-format -i $$(git ls-files '*.c' '*.h')
+
+soak: setup-test ## the long figures: minutes to hours; results belong into docs/soak.md
+	$(call install_packages,$(SOAK_PACKAGES))
+	@$(AS_USER) $(MAKE) --no-print-directory test-programs
+	@O=$(O) tests/soak/run.py
+
+bench: setup-test ## ratios against peers in one run; results belong into docs/benchmarks.md
+	@$(AS_USER) $(MAKE) --no-print-directory test-programs
+	@O=$(O) tests/bench/run.py
+
+install: all ## install below $(DESTDIR)$(prefix)
+	install -D -m 755 $(O)/kiln $(DESTDIR)$(prefix)/bin/kiln
+	install -D -m 755 $(O)/libexec/kiln/demo-workload $(DESTDIR)$(prefix)/libexec/kiln/demo-workload
+
+uninstall: ## remove what install put there
+	rm -f $(DESTDIR)$(prefix)/bin/kiln $(DESTDIR)$(prefix)/libexec/kiln/demo-workload
+
+clean: ## remove what was built
+	rm -rf $(O)
+
 help: ## this list
 	@grep -hE '^[a-z0-9_.-]+:.*## ' Makefile tests/targets.mk | sed -E 's/^([^:]+):.*## /\1\t/' | sort | \
 		awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define SECOND 1000000000ull
+#define SECOND	    1000000000ull
 #define LABEL_CELLS 8
 
 unsigned chart_count_columns(struct rectangle area)
@@ -54,8 +54,8 @@ struct chart_axis chart_find_axis(double maximum, unsigned rows)
 
 uint64_t chart_find_time_step(uint64_t span_ns, unsigned columns, unsigned label_cells)
 {
-	static const unsigned steps_s[] = {1,   2,   5,	   10,	 15,   30,   60,    120,   300,	  600,
-					   900, 1800, 3600, 7200, 21600, 43200, 86400};
+	static const unsigned steps_s[] = {1,	2,   5,	   10,	 15,   30,    60,    120,  300,
+					   600, 900, 1800, 3600, 7200, 21600, 43200, 86400};
 	unsigned i;
 
 	for (i = 0; i < sizeof(steps_s) / sizeof(steps_s[0]); i++)
@@ -82,10 +82,11 @@ static void draw_y_axis(struct canvas *canvas, const struct chart *chart, const 
 {
 	unsigned i, each = rows / axis->intervals;
 
-	canvas_fill(canvas, chart->area.column + CHART_MARGIN - 1, chart->area.row, 1, rows, 0x2502, STYLE_DIM);
+	canvas_fill(canvas, chart->area.column + CHART_MARGIN - 1, chart->area.row, 1, rows, 0x2502,
+		    STYLE_DIM);
 	for (i = 0; i < axis->intervals; i++)
-		draw_y_label(canvas, chart, chart->area.row + i * each,
-			     axis->step * (axis->intervals - i), axis);
+		draw_y_label(canvas, chart, chart->area.row + i * each, axis->step * (axis->intervals - i),
+			     axis);
 }
 
 static void format_time_label(const struct chart *chart, uint64_t time_ns, uint64_t step_ns, char *ret)
@@ -142,7 +143,8 @@ static void draw_x_axis(struct canvas *canvas, const struct chart *chart, unsign
 
 /* ---- the graph ---- */
 
-/* Which layer lies at a height: colour says it roughly; the exact split is written beside the graph by the view. */
+/* Which layer lies at a height: colour says it roughly; the exact split is written beside the graph by the
+ * view. */
 static uint16_t find_layer(const struct timeline_column *column, double height)
 {
 	if (height < column->user)
@@ -155,8 +157,8 @@ static double sum_column(const struct timeline_column *column)
 	return column->has_data ? column->user + column->kernel + column->unknown : 0;
 }
 
-static void draw_column(struct canvas *canvas, const struct timeline_column *data, unsigned column, unsigned bottom,
-			unsigned rows, double top)
+static void draw_column(struct canvas *canvas, const struct timeline_column *data, unsigned column,
+			unsigned bottom, unsigned rows, double top)
 {
 	double sum = sum_column(data), cell = top / rows;
 	unsigned levels = (unsigned)lround(sum / top * rows * 8), i;
@@ -184,7 +186,8 @@ static void draw_gaps(struct canvas *canvas, const struct chart *chart, unsigned
 		last--;
 	for (i = first; i < last; i++)
 		if (!chart->columns[i].has_data)
-			canvas_put(canvas, chart->area.column + CHART_MARGIN + i, bottom, 0xb7, STYLE_WARN); /* · */
+			canvas_put(canvas, chart->area.column + CHART_MARGIN + i, bottom, 0xb7,
+				   STYLE_WARN); /* · */
 }
 
 void chart_draw(struct canvas *canvas, const struct chart *chart)

@@ -14,14 +14,14 @@
 #include "tui/canvas.h"
 #include "tui/view.h"
 
-#define CHART_MARGIN 5	  /* columns left of the graph: label and axis */
+#define CHART_MARGIN   5 /* columns left of the graph: label and axis */
 #define CHART_ROWS_MIN 4 /* two rows of graph, axis, labels */
 
 struct chart {
 	struct rectangle area;
 	uint64_t from_ns, to_ns;
-	/* What x labels are relative to: labels become "-30s" and, at its end, end_label; 0: labels are times since
-	 * the attach. */
+	/* What x labels are relative to: labels become "-30s" and, at its end, end_label; 0: labels are times
+	 * since the attach. */
 	uint64_t relative_to_ns;
 	const char *end_label;
 	const struct timeline_column *columns; /* as many as chart_count_columns() says */
@@ -31,8 +31,8 @@ struct chart {
 unsigned chart_count_columns(struct rectangle area);
 void chart_draw(struct canvas *canvas, const struct chart *chart);
 
-/* The y axis of a graph: top = intervals · step, step is 1, 2 or 5 times a power of ten, the intervals divide the
- * rows evenly. maximum 0 or below gives an axis to 1. */
+/* The y axis of a graph: top = intervals · step, step is 1, 2 or 5 times a power of ten, the intervals divide
+ * the rows evenly. maximum 0 or below gives an axis to 1. */
 struct chart_axis {
 	double step, top;
 	unsigned intervals;

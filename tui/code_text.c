@@ -125,6 +125,27 @@ void code_write_detail(const struct profile *profile, uint32_t number, unsigned 
 		snprintf(ret, capacity, "%s %s %s", label, place, function.module_name);
 }
 
+#define TRAIL_PARTS 3
+#define TRAIL_CELLS 24
+
+void code_write_trail(const struct profile *profile, struct tree *tree, uint64_t key, char ret[CODE_TRAIL_MAX])
+{
+	char labels[TRAIL_PARTS][4 * TRAIL_CELLS + 1], name[CODE_NAME_MAX];
+	struct tree_item item;
+	unsigned count = 0;
+	int used;
+
+	for (; key && count < TRAIL_PARTS && tree_get_item(tree, key, &item); key = tree_get_parent(tree, key)) {
+		struct function function = profile_get_function(profile, item.function);
+
+		code_write_name(&function, name, sizeof(name));
+		label_fit(name, TRAIL_CELLS, labels[count++], sizeof(labels[0]));
+	}
+	used = snprintf(ret, CODE_TRAIL_MAX, "all%s", key ? " › …" : "");
+	while (count--)
+		used += snprintf(ret + used, CODE_TRAIL_MAX - used, " › %s", labels[count]);
+}
+
 void code_write_empty(const struct view_context *context, char *ret, size_t capacity)
 {
 	struct source_status status;

@@ -24,6 +24,10 @@ void code_write_place(const struct profile *profile, const struct function *func
  * name may take. */
 void code_write_detail(const struct profile *profile, uint32_t function, unsigned cells, char *ret, size_t capacity);
 
+/* Where a node stands: "all › … › Router::dispatch › json::Parser::next". */
+#define CODE_TRAIL_MAX 1024
+void code_write_trail(const struct profile *profile, struct tree *tree, uint64_t key, char ret[CODE_TRAIL_MAX]);
+
 /* Why there is nothing to show: "no samples yet: …". */
 void code_write_empty(const struct view_context *context, char *ret, size_t capacity);
 

@@ -1,7 +1,7 @@
 /* Numbers as people read them: counts, shares with their uncertainty, times, bytes.
  *
- * Every function writes into the caller's buffer of FORMAT_MAX bytes and returns it, so that several can stand in
- * one printf. What is not known (NAN, a share of nothing) is "-", never 0.
+ * Every function writes into the caller's buffer of FORMAT_MAX bytes and returns it, so that several can
+ * stand in one printf. What is not known (NAN, a share of nothing) is "-", never 0.
  */
 #ifndef KILN_TUI_FORMAT_H
 #define KILN_TUI_FORMAT_H
@@ -24,8 +24,8 @@ const char *format_clock(uint64_t ns, char ret[FORMAT_MAX]);
 const char *format_duration(uint64_t ns, char ret[FORMAT_MAX]);
 const char *format_bytes(uint64_t bytes, char ret[FORMAT_MAX]); /* IEC: 512K, 1.2G */
 
-/* Half width of the 95 % interval (Wilson's) of part/whole, 0 to 1; NAN when whole is 0. Unlike the textbook's
- * p ± 1.96·√(p(1-p)/n) it is not 0 for shares of 0 and 100 %: a few samples never look exact. */
+/* Half width of the 95 % interval (Wilson's) of part/whole, 0 to 1; NAN when whole is 0. Unlike the
+ * textbook's p ± 1.96·√(p(1-p)/n) it is not 0 for shares of 0 and 100 %: a few samples never look exact. */
 double share_interval(uint64_t part, uint64_t whole);
 
 #endif

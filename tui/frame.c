@@ -50,9 +50,9 @@ static const struct {
 	enum piece_id piece;
 	unsigned form;
 } shrinking[] = {
-	{PIECE_NAME, 2},  {PIECE_COMPLETE, 1}, {PIECE_HZ, 1},  {PIECE_SAMPLES, 1},  {PIECE_LOST, 1},
-	{PIECE_OWN, 1},	  {PIECE_STATE, 1},    {PIECE_OWN, 2}, {PIECE_SAMPLES, 2},  {PIECE_TARGET, 1},
-	{PIECE_HZ, 2},	  {PIECE_COMPLETE, 2}, {PIECE_LOST, 2},
+	{PIECE_NAME, 2}, {PIECE_COMPLETE, 1}, {PIECE_HZ, 1},   {PIECE_SAMPLES, 1}, {PIECE_LOST, 1},
+	{PIECE_OWN, 1},	 {PIECE_STATE, 1},    {PIECE_OWN, 2},  {PIECE_SAMPLES, 2}, {PIECE_TARGET, 1},
+	{PIECE_HZ, 2},	 {PIECE_COMPLETE, 2}, {PIECE_LOST, 2},
 };
 
 void frame_format_exit(const struct source_status *status, char *ret, size_t capacity)
@@ -75,16 +75,21 @@ static void fill_state(struct piece *piece, const struct source_status *status)
 		const char *mark, *word;
 		uint16_t style;
 	} states[] = {
-		[SOURCE_STARTING] = {"○", "STARTING", STYLE_WARN}, [SOURCE_LIVE] = {"●", "LIVE", STYLE_GOOD},
-		[SOURCE_PAUSED] = {"‖", "PAUSED", STYLE_WARN},	   [SOURCE_EXITED] = {"●", "EXITED", STYLE_BAD},
-		[SOURCE_LOST] = {"✗", "PROBE DIED", STYLE_BAD},	   [SOURCE_SNAPSHOT] = {"■", "SNAPSHOT", STYLE_KEY},
+		[SOURCE_STARTING] = {"○", "STARTING", STYLE_WARN},
+		[SOURCE_LIVE] = {"●", "LIVE", STYLE_GOOD},
+		[SOURCE_PAUSED] = {"‖", "PAUSED", STYLE_WARN},
+		[SOURCE_EXITED] = {"●", "EXITED", STYLE_BAD},
+		[SOURCE_LOST] = {"✗", "PROBE DIED", STYLE_BAD},
+		[SOURCE_SNAPSHOT] = {"■", "SNAPSHOT", STYLE_KEY},
 	};
 	char elapsed[FORMAT_MAX];
 	const char *word = states[status->state].word;
 
 	format_clock(status->elapsed_ns, elapsed);
-	snprintf(piece->text[0], sizeof(piece->text[0]), "%s %s %s", states[status->state].mark, word, elapsed);
-	snprintf(piece->text[1], sizeof(piece->text[1]), "%s%s %s", states[status->state].mark, word, elapsed);
+	snprintf(piece->text[0], sizeof(piece->text[0]), "%s %s %s", states[status->state].mark, word,
+		 elapsed);
+	snprintf(piece->text[1], sizeof(piece->text[1]), "%s%s %s", states[status->state].mark, word,
+		 elapsed);
 	piece->style = states[status->state].style;
 }
 
@@ -173,13 +178,15 @@ void frame_draw_status(struct canvas *canvas, const struct source_status *status
 		if (at > 1 && separator == 3)
 			canvas_put(canvas, at + 1, 0, 0x2502, STYLE_HEADER);
 		at += at > 1 ? separator : 0;
-		at += canvas_text(canvas, at, 0, columns - at, pieces[i].style, pieces[i].text[pieces[i].form]);
+		at += canvas_text(canvas, at, 0, columns - at, pieces[i].style,
+				  pieces[i].text[pieces[i].form]);
 	}
 }
 
 /* ---- tabs, scope, keys ---- */
 
-unsigned frame_draw_tabs(struct canvas *canvas, const struct view_ops *const *views, unsigned count, unsigned current)
+unsigned frame_draw_tabs(struct canvas *canvas, const struct view_ops *const *views, unsigned count,
+			 unsigned current)
 {
 	unsigned columns = canvas_get_columns(canvas), at = 0, i;
 
@@ -239,7 +246,8 @@ static unsigned draw_key(struct canvas *canvas, unsigned at, unsigned row, const
 }
 
 /* Draws the hints of a list that fit before the limit; returns where it ended. */
-static unsigned draw_key_list(struct canvas *canvas, unsigned at, unsigned row, unsigned limit, const char *keys)
+static unsigned draw_key_list(struct canvas *canvas, unsigned at, unsigned row, unsigned limit,
+			      const char *keys)
 {
 	while (*keys) {
 		const char *end = strstr(keys, "  ");

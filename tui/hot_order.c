@@ -111,6 +111,7 @@ static void extend(struct hot_order *order, size_t wanted)
 	struct key_set have = {0};
 	size_t i;
 
+	order->count = profile_count_hot(order->profile); /* names that came since may have joined functions */
 	if (wanted > order->count)
 		wanted = order->count;
 	if (order->shown.count >= wanted || !array_reserve(&order->shown, wanted) || !has_ideal(order, wanted))
@@ -217,6 +218,7 @@ size_t hot_order_find(struct hot_order *order, uint32_t function)
 {
 	size_t i;
 
+	order->count = profile_count_hot(order->profile);
 	for (i = 0; i < order->shown.count; i++)
 		if (order->shown.items[i] == function)
 			return i;

@@ -23,8 +23,8 @@ static bool has_capital(const char *pattern)
 	return false;
 }
 
-/* What a pattern could do to kiln: glibc compiles (((x{99}){99}){99}) until the memory is gone, and back references
- * make matching exponential. */
+/* What a pattern could do to kiln: glibc compiles (((x{99}){99}){99}) until the memory is gone, and back
+ * references make matching exponential. */
 static const char *find_danger(const char *pattern)
 {
 	unsigned braces = 0;
@@ -55,7 +55,8 @@ bool search_set(struct search *search, const char *pattern, char *ret_why, size_
 		return false;
 	}
 	if (pattern[0]) {
-		status = regcomp(&regex, pattern, REG_EXTENDED | REG_NOSUB | (has_capital(pattern) ? 0 : REG_ICASE));
+		status = regcomp(&regex, pattern,
+				 REG_EXTENDED | REG_NOSUB | (has_capital(pattern) ? 0 : REG_ICASE));
 		if (status) {
 			regerror(status, &regex, ret_why, capacity);
 			return false;

@@ -1,24 +1,26 @@
 /* Screen 1: how much CPU the target used, its hottest functions, and what happened to it. */
+#include "tui/view.h"
 #include "base/array.h"
 #include "tui/chart.h"
 #include "tui/format.h"
 #include "tui/label.h"
 #include "tui/rows.h"
-#include "tui/view.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define SECOND	 1000000000ull
+#define SECOND	  1000000000ull
 #define WINDOW_NS (60 * SECOND)
 
 struct overview {
 	struct view view;
 	bool shows_all_time;
-	ARRAY(struct timeline_column) columns;
+	ARRAY(struct timeline_column)
+	columns;
 	/* The hottest functions as they are shown: the order follows the profile with patience (rows.h). */
-	ARRAY(uint32_t) shown;
+	ARRAY(uint32_t)
+	shown;
 	struct rows rows;
 	struct steady steady;
 };
@@ -44,9 +46,10 @@ static struct panes cut_panes(unsigned rows, size_t event_count)
 
 /* ---- CPU ---- */
 
-/* What time the graph shows. The edges stand on whole columns, so that the blocks do not flicker while time goes on;
- * before there are 60 s it grows by steps. */
-static void choose_window(const struct overview *overview, uint64_t elapsed_ns, unsigned columns, struct chart *ret)
+/* What time the graph shows. The edges stand on whole columns, so that the blocks do not flicker while time
+ * goes on; before there are 60 s it grows by steps. */
+static void choose_window(const struct overview *overview, uint64_t elapsed_ns, unsigned columns,
+			  struct chart *ret)
 {
 	static const unsigned steps_s[] = {10, 20, 30, 60};
 	uint64_t column_ns = WINDOW_NS / columns;
@@ -57,7 +60,9 @@ static void choose_window(const struct overview *overview, uint64_t elapsed_ns, 
 			;
 		ret->to_ns = steps_s[i] * SECOND;
 	} else if (overview->shows_all_time) {
-		column_ns = (elapsed_ns / columns / SECOND + 1) * SECOND;
+		uint64_t quantum_ns = elapsed_ns / columns < 10 * SECOND ? SECOND / 10 : SECOND;
+
+		column_ns = (elapsed_ns / columns / quantum_ns + 1) * quantum_ns;
 		ret->to_ns = column_ns * columns;
 	} else {
 		ret->to_ns = elapsed_ns / column_ns * column_ns;
@@ -93,10 +98,12 @@ static void format_peak(const struct chart *chart, unsigned count, char *ret, si
 			 format_clock(at_ns, clock));
 }
 
-static void draw_graph_title(const struct overview *overview, struct canvas *canvas, const struct chart *chart,
-			     unsigned count, const struct source_status *status)
+static void draw_graph_title(const struct overview *overview, struct canvas *canvas,
+			     const struct chart *chart, unsigned count, const struct source_status *status)
 {
-	const char *window = status->elapsed_ns < WINDOW_NS ? "all" : overview->shows_all_time ? "all" : "last 60 s";
+	const char *window = status->elapsed_ns < WINDOW_NS ? "all"
+			     : overview->shows_all_time	    ? "all"
+							    : "last 60 s";
 	char title[160], now[32] = "", peak[64];
 
 	format_peak(chart, count, peak, sizeof(peak));
@@ -106,8 +113,8 @@ static void draw_graph_title(const struct overview *overview, struct canvas *can
 	canvas_rule(canvas, chart->area.column, chart->area.row - 1, chart->area.columns, title);
 }
 
-static unsigned draw_part(struct canvas *canvas, unsigned column, unsigned row, uint16_t style, const char *word,
-			  uint64_t part, uint64_t whole)
+static unsigned draw_part(struct canvas *canvas, unsigned column, unsigned row, uint16_t style,
+			  const char *word, uint64_t part, uint64_t whole)
 {
 	char share[FORMAT_MAX], interval[FORMAT_MAX];
 	unsigned columns = canvas_get_columns(canvas), start = column;
@@ -116,10 +123,10 @@ static unsigned draw_part(struct canvas *canvas, unsigned column, unsigned row, 
 		return 0;
 	canvas_put(canvas, column, row, 0x2588, style);
 	column += 2;
-	column += canvas_print(canvas, column, row, columns > column ? columns - column : 0, STYLE_NORMAL, "%s %s",
-			       word, format_share(part, whole, share));
-	column += canvas_print(canvas, column + 1, row, columns > column + 1 ? columns - column - 1 : 0, STYLE_DIM,
-			       "%s", format_interval(part, whole, interval)) +
+	column += canvas_print(canvas, column, row, columns > column ? columns - column : 0, STYLE_NORMAL,
+			       "%s %s", word, format_share(part, whole, share));
+	column += canvas_print(canvas, column + 1, row, columns > column + 1 ? columns - column - 1 : 0,
+			       STYLE_DIM, "%s", format_interval(part, whole, interval)) +
 		  1;
 	return column - start + 2;
 }
@@ -131,7 +138,8 @@ static void draw_split(struct canvas *canvas, unsigned row, const struct totals 
 	unsigned at = 1;
 
 	at += draw_part(canvas, at, row, STYLE_GRAPH_USER, "user", totals->user_samples, totals->samples);
-	at += draw_part(canvas, at, row, STYLE_GRAPH_KERNEL, "kernel", totals->kernel_samples, totals->samples);
+	at += draw_part(canvas, at, row, STYLE_GRAPH_KERNEL, "kernel", totals->kernel_samples,
+			totals->samples);
 	draw_part(canvas, at, row, STYLE_GRAPH_UNKNOWN, "of both cut", incomplete, totals->samples);
 }
 
@@ -186,7 +194,8 @@ static bool is_order_wrong(const struct overview *overview, size_t count)
 		uint32_t function = profile_get_function_by_self(profile, i);
 
 		if (!is_shown(overview, function) &&
-		    steady_is_wrong(get_self(overview, overview->shown.items[count - 1]), get_self(overview, function)))
+		    steady_is_wrong(get_self(overview, overview->shown.items[count - 1]),
+				    get_self(overview, function)))
 			return true;
 	}
 	return false;
@@ -280,8 +289,8 @@ static struct list_columns lay_out_list(struct rectangle area)
 	return columns;
 }
 
-static void draw_function(const struct overview *overview, struct canvas *canvas, struct rectangle area, size_t place,
-			  uint64_t samples)
+static void draw_function(const struct overview *overview, struct canvas *canvas, struct rectangle area,
+			  size_t place, uint64_t samples)
 {
 	struct profile *profile = overview->view.context->source->profile;
 	const struct view_context *context = overview->view.context;
@@ -296,13 +305,14 @@ static void draw_function(const struct overview *overview, struct canvas *canvas
 		canvas_put(canvas, area.column, area.row, 0x25b8, STYLE_BOLD); /* ▸ */
 	canvas_text_right(canvas, area.column + 1, area.row, 6, STYLE_BOLD,
 			  format_share(function.self, samples, text));
-	canvas_text(canvas, area.column + 8, area.row, 5, STYLE_DIM, format_interval(function.self, samples, text));
+	canvas_text(canvas, area.column + 8, area.row, 5, STYLE_DIM,
+		    format_interval(function.self, samples, text));
 	if (at.bar_cells)
 		canvas_bar(canvas, area.column + at.bar, area.row, at.bar_cells,
 			   largest ? (double)function.self / (double)largest : 0, STYLE_BAR);
 	label_fit(function.name, at.name_cells, label, sizeof(label));
-	canvas_text(canvas, area.column + at.name, area.row, at.name_cells, is_match ? STYLE_MATCH : STYLE_NORMAL,
-		    label);
+	canvas_text(canvas, area.column + at.name, area.row, at.name_cells,
+		    is_match ? STYLE_MATCH : STYLE_NORMAL, label);
 	if (at.module_cells)
 		canvas_text(canvas, area.column + at.module, area.row, at.module_cells, STYLE_DIM,
 			    function.module_name);
@@ -310,7 +320,8 @@ static void draw_function(const struct overview *overview, struct canvas *canvas
 		canvas_restyle(canvas, area.column, area.row, area.columns, STYLE_SELECTED);
 }
 
-static void draw_rest(const struct overview *overview, struct canvas *canvas, struct rectangle area, uint64_t samples)
+static void draw_rest(const struct overview *overview, struct canvas *canvas, struct rectangle area,
+		      uint64_t samples)
 {
 	const struct profile *profile = overview->view.context->source->profile;
 	size_t hot = profile_count_hot(profile), i;
@@ -321,11 +332,13 @@ static void draw_rest(const struct overview *overview, struct canvas *canvas, st
 		rest -= get_self(overview, overview->shown.items[i]);
 	if (hot <= overview->shown.count || !rest)
 		return;
-	canvas_print(canvas, area.column + 3, area.row, area.columns - 3, STYLE_DIM, "… +%s functions  %s together",
-		     format_count(hot - overview->shown.count, count), format_share(rest, samples, share));
+	canvas_print(canvas, area.column + 3, area.row, area.columns - 3, STYLE_DIM,
+		     "… +%s functions  %s together", format_count(hot - overview->shown.count, count),
+		     format_share(rest, samples, share));
 }
 
-static void draw_hottest(struct overview *overview, struct canvas *canvas, struct rectangle area, uint64_t samples)
+static void draw_hottest(struct overview *overview, struct canvas *canvas, struct rectangle area,
+			 uint64_t samples)
 {
 	struct rectangle row = {area.column, area.row + 1, area.columns, 1};
 	struct rows_list list;
@@ -353,11 +366,11 @@ static void draw_events(const struct overview *overview, struct canvas *canvas, 
 	canvas_rule(canvas, area.column, area.row, area.columns, "events");
 	for (i = 0; i < count && i + 1 < area.rows; i++) { /* the newest first */
 		struct event event = profile_get_event(profile, count - 1 - i);
-		unsigned used = canvas_text(canvas, area.column + 1, area.row + 1 + i, area.columns - 1, STYLE_DIM,
-					    format_clock(event.time_ns, clock));
+		unsigned used = canvas_text(canvas, area.column + 1, area.row + 1 + i, area.columns - 1,
+					    STYLE_DIM, format_clock(event.time_ns, clock));
 
-		canvas_text(canvas, area.column + 2 + used, area.row + 1 + i, area.columns - 2 - used, STYLE_NORMAL,
-			    event.text);
+		canvas_text(canvas, area.column + 2 + used, area.row + 1 + i, area.columns - 2 - used,
+			    STYLE_NORMAL, event.text);
 	}
 }
 
@@ -375,14 +388,15 @@ static void draw(struct view *view, struct canvas *canvas, struct rectangle area
 	source->ops->get_status(source, &status);
 	profile_get_totals(source->profile, &totals);
 	if (panes.graph)
-		draw_cpu(overview, canvas, (struct rectangle){area.column, row, area.columns, panes.graph}, &status,
-			 &totals);
+		draw_cpu(overview, canvas, (struct rectangle){area.column, row, area.columns, panes.graph},
+			 &status, &totals);
 	row += panes.graph;
 	draw_hottest(overview, canvas, (struct rectangle){area.column, row, area.columns, panes.hottest},
 		     totals.samples);
 	row += panes.hottest;
 	if (panes.events)
-		draw_events(overview, canvas, (struct rectangle){area.column, row, area.columns, panes.events});
+		draw_events(overview, canvas,
+			    (struct rectangle){area.column, row, area.columns, panes.events});
 }
 
 static enum view_reply open_selected(struct overview *overview)
@@ -411,7 +425,8 @@ static enum view_reply key_pressed(struct view *view, uint32_t key)
 
 static void describe(struct view *view, char *ret, size_t capacity)
 {
-	char self[FORMAT_MAX], self_interval[FORMAT_MAX], total[FORMAT_MAX], total_interval[FORMAT_MAX], n[FORMAT_MAX];
+	char self[FORMAT_MAX], self_interval[FORMAT_MAX], total[FORMAT_MAX], total_interval[FORMAT_MAX],
+		n[FORMAT_MAX];
 	char place[160] = "";
 	struct function function;
 	struct totals totals;
@@ -427,11 +442,12 @@ static void describe(struct view *view, char *ret, size_t capacity)
 		snprintf(place, sizeof(place), "  %.120s:%u", file, function.line);
 	else if (file[0])
 		snprintf(place, sizeof(place), "  %.120s", file);
-	snprintf(ret, capacity, "self %s %s  total %s %s  n=%s  %s%s  %s", format_share(function.self, totals.samples, self),
+	snprintf(ret, capacity, "self %s %s  total %s %s  n=%s  %s%s  %s",
+		 format_share(function.self, totals.samples, self),
 		 format_interval(function.self, totals.samples, self_interval),
 		 format_share(function.total, totals.samples, total),
-		 format_interval(function.total, totals.samples, total_interval), format_count(function.self, n),
-		 function.module_name, place, function.name);
+		 format_interval(function.total, totals.samples, total_interval),
+		 format_count(function.self, n), function.module_name, place, function.name);
 }
 
 static void describe_scope(struct view *view, char *ret, size_t capacity)
@@ -450,7 +466,8 @@ static bool find(struct view *view, int direction)
 		size_t place = (overview->rows.cursor + (direction > 0 ? step : count - step)) % count;
 		uint32_t number = overview->shown.items[place];
 
-		if (context->search_matches(context, profile_get_function(context->source->profile, number).name)) {
+		if (context->search_matches(context,
+					    profile_get_function(context->source->profile, number).name)) {
 			rows_select(&overview->rows, &list, place);
 			return true;
 		}

@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-
 static char result[NAME_LENGTH_MAX + 1];
 
 static void expect(const char *name, const char *wanted)

@@ -1,0 +1,171 @@
+#include "export/report.h"
+
+#include "base/cleanup.h"
+#include "base/text.h"
+#include "export/report_parts.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+static struct error *fail_memory(void)
+{
+	return error_create(ERROR_GENERAL, ENOMEM, NULL, "report");
+}
+
+double report_get_pct(uint64_t part, uint64_t whole)
+{
+	return whole ? 100.0 * (double)part / (double)whole : 0;
+}
+
+double report_get_ci(uint64_t count, uint64_t samples)
+{
+	const double z = 1.959964;
+	double n = (double)samples, share;
+
+	if (!samples)
+		return NAN;
+	share = (double)count / n;
+	return n * z / (1 + z * z / n) * sqrt(share * (1 - share) / n + z * z / (4 * n * n));
+}
+
+bool report_is_below(uint64_t count, uint64_t samples, double limit_pct)
+{
+	return report_get_pct(count, samples) < limit_pct;
+}
+
+/* ---- JSON ---- */
+
+json_t *report_json_text(const char *text)
+{
+	_cleanup_free_ char *safe = NULL;
+	size_t length;
+
+	if (!text || !*text)
+		return json_null();
+	length = strlen(text);
+	safe = malloc(length + 1);
+	if (!safe)
+		return NULL;
+	text_sanitize(text, length, safe, length + 1);
+	return json_string(safe);
+}
+
+json_t *report_json_real(double value)
+{
+	return isfinite(value) ? json_real(value) : json_null();
+}
+
+json_t *report_json_row(const struct report_row *row)
+{
+	const struct function *function = &row->function;
+
+	return json_pack("{s:o, s:o, s:o, s:o, s:I, s:I, s:o}", "function", report_json_text(function->name),
+			 "module", report_json_text(function->module_name), "file",
+			 report_json_text(function->file), "line",
+			 function->line ? json_integer(function->line) : json_null(), "self",
+			 (json_int_t)row->self, "total", (json_int_t)row->total, "self_ci",
+			 report_json_real(report_get_ci(row->self, row->samples)));
+}
+
+struct error *report_dump_json(json_t *json, size_t flags, FILE *stream)
+{
+	int failed;
+
+	if (!json)
+		return fail_memory();
+	failed = json_dumpf(json, stream, flags);
+	json_decref(json);
+	/* A stream that fails is told by report_write(). */
+	return failed && !ferror(stream) ? fail_memory() : NULL;
+}
+
+/* ---- text ---- */
+
+const char *report_format_number(uint64_t number, char ret[REPORT_NUMBER_MAX])
+{
+	char digits[REPORT_NUMBER_MAX];
+	int length = snprintf(digits, sizeof(digits), "%" PRIu64, number);
+	char *at = ret;
+
+	for (int i = 0; i < length; i++) {
+		if (i && (length - i) % 3 == 0)
+			*at++ = ',';
+		*at++ = digits[i];
+	}
+	*at = '\0';
+	return ret;
+}
+
+/* Bytes of the character at text; what is no UTF-8 counts byte by byte. */
+static size_t get_step(const char *text)
+{
+	uint32_t codepoint;
+	size_t step = text_decode(text, strlen(text) < 4 ? strlen(text) : 4, &codepoint);
+
+	return step ? step : 1;
+}
+
+size_t report_get_width(const char *text)
+{
+	size_t width = 0;
+
+	for (; *text; text += get_step(text))
+		width++;
+	return width;
+}
+
+void report_put_text(const char *text, size_t width, FILE *stream)
+{
+	size_t all = report_get_width(text), head, tail, at = 0;
+
+	if (all <= width) {
+		fputs(text, stream);
+		return;
+	}
+	tail = (width - 1) / 2;
+	head = width - 1 - tail;
+	for (; *text; at++) {
+		size_t step = get_step(text);
+
+		if (at < head || at >= all - tail)
+			fwrite(text, 1, step, stream);
+		else if (at == head)
+			fputs("…", stream);
+		text += step;
+	}
+}
+
+const char *report_format_place(const struct function *function, char *ret, size_t size)
+{
+	const char *slash = function->file ? strrchr(function->file, '/') : NULL;
+	const char *name = slash ? slash + 1 : function->file;
+
+	*ret = '\0';
+	if (name && *name && function->line)
+		snprintf(ret, size, "%s:%u", name, function->line);
+	return ret;
+}
+
+/* ---- */
+
+struct error *report_write(struct profile *profile, const struct report_options *options, FILE *stream)
+{
+	struct error *error = NULL;
+
+	switch (options->view) {
+	case REPORT_SUMMARY:
+		error = report_write_summary(profile, options, stream);
+		break;
+	case REPORT_HOT:
+		error = report_write_hot(profile, options, stream);
+		break;
+	case REPORT_TREE:
+		error = report_write_tree(profile, options, stream);
+		break;
+	}
+	if (!error && (fflush(stream) || ferror(stream)))
+		error = error_create(ERROR_GENERAL, errno, NULL, "write the report");
+	return error;
+}

@@ -1,0 +1,44 @@
+/* The parts of a profile: for the files of profile/ that make it up, and for their tests. */
+#ifndef KILN_PROFILE_INTERNAL_H
+#define KILN_PROFILE_INTERNAL_H
+
+#include "profile/calltree.h"
+#include "profile/functions.h"
+#include "profile/log.h"
+#include "profile/modules.h"
+#include "profile/profile.h"
+#include "profile/settle.h"
+#include "profile/stacks.h"
+#include "profile/strings.h"
+#include "profile/timeline.h"
+
+#include <errno.h>
+
+struct profile {
+	uint64_t revision;
+	struct facts facts;
+	struct totals totals; /* without what was lost outside */
+	struct strings strings;
+	struct modules modules;
+	struct stacks stacks;
+	struct functions functions;
+	struct calltree calltree;
+	struct settling settling;
+	struct sample_log log;
+	struct timeline timeline;
+	ARRAY(struct event)
+	events;
+	ARRAY(struct neighbour)
+	neighbours; /* scratch */
+};
+
+/* ---- names.c, for stacks.c and settle.c ---- */
+
+bool names_init_frame(struct profile *profile, uint32_t number, struct frame_entry *entry);
+void names_link_frame(struct profile *profile, uint32_t number);
+/* The function of a frame; a provisional one is made when it has none. FUNCTION_NONE when memory is short. */
+uint32_t names_get_function(struct profile *profile, uint32_t frame);
+/* Samples end in a frame: may change which line its function shows. */
+void names_add_self(struct profile *profile, uint32_t frame, uint64_t count);
+
+#endif

@@ -1,0 +1,149 @@
+#!/usr/bin/python3
+"""What bad input gets: exit codes, words and hints of the command line."""
+
+import contextlib
+import os
+import shutil
+import subprocess
+
+import harness as h
+
+
+def expect_words(result, *words):
+    for word in words:
+        h.expect(word in result.stderr, f"{word!r} is not in: {result.stderr}")
+    h.expect(result.stderr.startswith("kiln: "), result.stderr)
+
+
+def test_help_and_version():
+    h.expect("kiln record" in h.expect_exit(0, "--help").stdout, "help")
+    h.expect(h.expect_exit(0, "--version").stdout.startswith("kiln "), "version")
+    h.expect("--view" in h.expect_exit(0, "report", "--help").stdout, "help of a verb")
+
+
+def test_not_built_yet():
+    for arguments in (["diff", "a", "b"], ["export", "a", "-o", "b"], ["annotate", "a", "b"], ["symbolize", "-e", "a"],
+                      ["record", "-p", "1", "--heap=exact"], ["record", "-p", "1", "-e", "heap"], ["1", "--children"],
+                      ["report", "f", "--view", "leaks"], ["report", "f", "--format", "csv"],
+                      ["report", "f", "--metric", "live-bytes"], ["report", "f", "--scope", "t=1-2"], []):
+        expect_words(h.expect_exit(2, *arguments), "not built yet")
+
+
+def test_unknown_option_names_the_nearest():
+    expect_words(h.expect_exit(2, "record", "--usr", "-p", "1"), "--usr", "--user")
+    expect_words(h.expect_exit(2, "report", "x", "--veiw", "hot"), "--veiw", "--view")
+    expect_words(h.expect_exit(2, "record", "-p", "1", "-F", "100000"), "-F")
+    expect_words(h.expect_exit(2, "record", "-p", "1", "-F", "many"), "-F")
+    expect_words(h.expect_exit(2, "record"), "-p PID")
+    expect_words(h.expect_exit(2, "run"), "CMD")
+
+
+def test_no_such_target():
+    expect_words(h.expect_exit(3, "record", "-p", "4194303"), "4194303")
+    expect_words(h.expect_exit(3, "record", "-n", "no-such-program-anywhere"), "no-such-program-anywhere")
+    expect_words(h.expect_exit(3, "record", "-p", "2"), "kernel thread")
+    expect_words(h.expect_exit(3, "record", "-d", "1", "--", "/no/such/command"), "/no/such/command")
+
+
+def test_zombie():
+    child = os.fork()
+    if not child:
+        os._exit(0)
+    os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
+    try:
+        expect_words(h.expect_exit(3, "record", "-p", child), "zombie")
+    finally:
+        os.waitpid(child, 0)
+
+
+def test_ambiguous_name():
+    with h.workload("hot-split") as one, h.workload("hot-split") as two:
+        expect_words(h.expect_exit(3, "record", "-n", "hot-split"), str(one.pid), str(two.pid))
+
+
+def test_kiln_itself_is_no_target():
+    h.need_root()
+    with h.workload("hot-split") as target, h.scratch() as directory:
+        with h.spawn(h.KILN, "record", "-p", str(target.pid), "-o", directory + "/x.kiln") as kiln:
+            h.wait_until(lambda: len(h.kiln_processes()) >= 4, "kiln runs")
+            expect_words(h.expect_exit(3, "record", "-p", kiln.pid), "kiln")
+            expect_words(h.expect_exit(3, "record", "-n", "kiln"), "kiln")
+            kiln.terminate()
+            kiln.wait(timeout=h.DEADLINE_S)
+
+
+def test_a_thread_means_its_process():
+    h.need_root()
+    with h.workload("threads", 3) as target, h.scratch() as directory:
+        h.signal_phase(target)
+        h.wait_for_words(target, "threads")
+        tid = next(int(t) for t in os.listdir(f"/proc/{target.pid}/task") if int(t) != target.pid)
+        summary = h.report(h.record_pid(tid, directory, 1))
+        h.expect(summary["target"]["pid"] == target.pid, summary["target"])
+
+
+def test_no_privilege():
+    h.need_root()
+    with h.workload("hot-split") as target:
+        result = h.run("record", "-p", target.pid, user=65534, group=65534, extra_groups=[])
+        h.expect(result.returncode == 4, f"{result.returncode} {result.stderr}")
+        expect_words(result, "CAP_BPF", "sudo kiln record")
+
+
+def test_32_bit_target():
+    h.need_root()
+    with h.scratch() as directory:
+        source, program = directory + "/x.s", directory + "/x"
+        with open(source, "w", encoding="utf-8") as file:
+            file.write(".globl _start\n_start:\n jmp _start\n")
+        if subprocess.run(["as", "--32", source, "-o", program + ".o"], check=False).returncode or \
+           subprocess.run(["ld", "-m", "elf_i386", program + ".o", "-o", program], check=False).returncode:
+            raise h.Skip("as and ld make no 32-bit program here")
+        with contextlib.ExitStack() as stack:
+            try:
+                process = stack.enter_context(h.spawn(program))
+            except OSError:
+                raise h.Skip("this kernel runs no 32-bit program") from None
+            h.wait_until(lambda: os.path.basename(os.readlink(f"/proc/{process.pid}/exe")) == "x", "exec")
+            expect_words(h.expect_exit(5, "record", "-p", process.pid, "-d", "1"), "32")
+
+
+def test_bad_files():
+    with h.scratch() as directory:
+        for name, content in (("empty", b""), ("text", b"hello\n" * 100), ("half", b"SQLite format 3\0" + b"\0" * 50)):
+            with open(f"{directory}/{name}", "wb") as file:
+                file.write(content)
+            expect_words(h.expect_exit(6, "report", f"{directory}/{name}"))
+            expect_words(h.expect_exit(6, "open", f"{directory}/{name}"))
+        os.mkfifo(f"{directory}/fifo")
+        h.expect(h.run("report", f"{directory}/fifo", seconds=10).returncode in (1, 6), "fifo")
+        h.expect(h.run("report", f"{directory}/missing").returncode in (1, 6), "missing")
+        h.expect(h.run("report", directory).returncode in (1, 6), "directory")
+
+
+def test_doctor():
+    result = h.run("doctor")
+    h.expect(result.returncode in (0, 4, 5), f"{result.returncode}")
+    for line in result.stdout.splitlines():
+        name, _, rest = line.partition(": ")
+        h.expect(name and rest.split(":")[0] in ("yes", "no", "part"), f"line {line!r}")
+    if os.geteuid() == 0:
+        result = h.run("doctor", user=65534, group=65534, extra_groups=[])
+        h.expect(result.returncode == 4 and "CAP_BPF" in result.stdout, f"{result.returncode}\n{result.stdout}")
+
+
+def test_command_that_cannot_run():
+    h.need_root()
+    with h.scratch() as directory:
+        path = directory + "/not-executable"
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("x")
+        expect_words(h.expect_exit(3, "record", "-o", directory + "/x.kiln", "--", path), "not-executable")
+        shutil.copy("/bin/true", directory + "/short")
+        result = h.expect_exit(0, "record", "-o", directory + "/y.kiln", "--", directory + "/short")
+        h.expect(h.report(result.stdout.splitlines()[-1])["target"]["exit"] == {"code": 0}, "exit of a short command")
+
+
+h.main([test_help_and_version, test_not_built_yet, test_unknown_option_names_the_nearest, test_no_such_target, test_zombie,
+        test_ambiguous_name, test_kiln_itself_is_no_target, test_a_thread_means_its_process, test_no_privilege,
+        test_32_bit_target, test_bad_files, test_doctor, test_command_that_cannot_run])

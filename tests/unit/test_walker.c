@@ -1,0 +1,557 @@
+/* The kernel's table walker as plain C, on hand-made tables, mappings and stacks. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "bpf/tables.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- the world that the walker sees ---- */
+
+#define STACK_BASE  0x7ffc00000000ull
+#define STACK_WORDS 4096
+#define CODE	    0x400000ull
+#define MODULE	    MODULE_FIRST_FILE
+
+static struct {
+	union {
+		struct mapping_header header;
+		struct mapping elements[64]; /* the first is the header */
+	};
+	uint32_t *table;	     /* of MODULE; NULL: none */
+	uint64_t stack[STACK_WORDS];
+	uint64_t exec_count;
+	unsigned reads;
+} world;
+
+static void *walk_get_mappings(void)
+{
+	return world.elements;
+}
+
+static const void *walk_get_mapping(void *array, uint32_t index)
+{
+	return index <= world.header.count ? (struct mapping *)array + index : NULL;
+}
+
+static void *walk_get_table(uint32_t module)
+{
+	return module == MODULE ? world.table : NULL;
+}
+
+static const uint32_t *walk_get_chunk(void *table, uint32_t chunk)
+{
+	const struct table_header *header = table;
+
+	if (chunk >= header->words / TABLE_CHUNK_WORDS)
+		return NULL;
+	return (uint32_t *)table + (size_t)chunk * TABLE_CHUNK_WORDS;
+}
+
+static uint64_t walk_get_exec_count(void)
+{
+	return world.exec_count;
+}
+
+static long walk_read_stack(__u64 *ret, uint32_t bytes, uint64_t address)
+{
+	world.reads++;
+	if (address < STACK_BASE || address + bytes > STACK_BASE + sizeof(world.stack))
+		return -14;
+	memcpy(ret, (uint8_t *)world.stack + (address - STACK_BASE), bytes);
+	return 0;
+}
+
+#include "bpf/unwind.bpf.h"
+
+static struct walk walk;
+static __u64 frames[WALK_FRAMES_MAX];
+
+static void walk_all(uint64_t pc, uint64_t sp, uint64_t bp)
+{
+	struct walk_context context = {&walk, frames};
+
+	walk_start(&walk, pc, sp, bp, 0);
+	for (uint32_t i = 0; i < STACK_USER_MAX; i++)
+		if (walk_step(i, &context))
+			break;
+}
+
+/* ---- making tables ---- */
+
+enum {
+	RULE_GAP,
+	RULE_ROOT,
+	RULE_UNSUPPORTED,
+	RULE_LEAF,	/* CFA = rsp + 8 */
+	RULE_RSP_24,	/* CFA = rsp + 24 */
+	RULE_RBP,	/* CFA = rbp + 16, rbp at CFA - 16 */
+	RULE_RSP_SAVED, /* CFA = rsp + 32, rbp at CFA - 24 */
+	RULE_LOST,	/* CFA = rsp + 8, rbp undefined */
+	RULE_DOWN,	/* CFA = rsp - 8 */
+	RULE_STAY,	/* CFA = rsp */
+	RULES,
+};
+
+static const struct unwind_rule rules[RULES] = {
+	[RULE_GAP] = {.cfa = UNWIND_GAP},
+	[RULE_ROOT] = {.cfa = UNWIND_ROOT},
+	[RULE_UNSUPPORTED] = {.cfa = UNWIND_UNSUPPORTED},
+	[RULE_LEAF] = {.cfa = UNWIND_CFA_RSP, .cfa_offset = 8},
+	[RULE_RSP_24] = {.cfa = UNWIND_CFA_RSP, .cfa_offset = 24},
+	[RULE_RBP] = {UNWIND_CFA_RBP, UNWIND_RBP_AT_CFA, {0}, 16, -16, 0},
+	[RULE_RSP_SAVED] = {UNWIND_CFA_RSP, UNWIND_RBP_AT_CFA, {0}, 32, -24, 0},
+	[RULE_LOST] = {UNWIND_CFA_RSP, UNWIND_RBP_UNDEFINED, {0}, 8, 0, 0},
+	[RULE_DOWN] = {.cfa = UNWIND_CFA_RSP, .cfa_offset = -8},
+	[RULE_STAY] = {.cfa = UNWIND_CFA_RSP, .cfa_offset = 0},
+};
+
+#define FIRST_PAGE 2
+#define CHUNKS	   3
+
+/* A table of pages, filled page by page with rows; rules_at lies at the end of the last chunk. */
+static uint32_t row_at;
+static uint32_t page_at;
+
+static void table_begin(uint32_t pages, uint32_t pages_at, uint32_t rows_at)
+{
+	struct table_header *header;
+
+	free(world.table);
+	world.table = calloc(CHUNKS * TABLE_CHUNK_WORDS, sizeof(uint32_t));
+	assert_non_null(world.table);
+	header = (void *)world.table;
+	header->magic = TABLE_MAGIC;
+	header->words = CHUNKS * TABLE_CHUNK_WORDS;
+	header->first_page = FIRST_PAGE;
+	header->page_count = pages;
+	header->pages_at = pages_at;
+	header->rules_at = header->words - RULES * 4;
+	header->rule_count = RULES;
+	memcpy(&world.table[header->rules_at], rules, sizeof(rules));
+	row_at = rows_at;
+	page_at = pages_at;
+}
+
+static void table_page(void)
+{
+	world.table[page_at++] = row_at;
+}
+
+static void table_row(uint32_t offset, uint32_t rule)
+{
+	world.table[row_at++] = TABLE_ROW(offset, rule);
+}
+
+static void table_end(void)
+{
+	struct error *error;
+
+	world.table[page_at] = row_at;
+	/* What the walker is fed here, the probe would publish. */
+	error = table_check(world.table, CHUNKS * TABLE_CHUNK_BYTES);
+	if (error)
+		fail_msg("%s", error_get_message(error));
+}
+
+static void mapping_add(uint64_t start, uint64_t end, uint64_t offset, uint32_t module, uint32_t flags)
+{
+	world.elements[++world.header.count] = (struct mapping){start, end, offset, module, flags};
+}
+
+/* Code of MODULE at CODE, whose file offset is that of FIRST_PAGE. */
+#define OFFSET(pc) ((pc)-CODE + ((uint64_t)FIRST_PAGE << TABLE_PAGE_SHIFT))
+
+static int world_setup(void **state)
+{
+	free(world.table);
+	memset(&world, 0, sizeof(world));
+	/* Two pages: 0x000 leaf, 0x100 rsp+24, 0x200 rbp, 0x300 rsp+32 with a saved rbp, 0x400 root, 0x500
+	 * gap, 0x600 unsupported, 0x700 down, 0x800 stay, 0x900 lost; the second page is all leaf. */
+	table_begin(2, 8, 64);
+	table_page();
+	table_row(0x000, RULE_LEAF);
+	table_row(0x100, RULE_RSP_24);
+	table_row(0x200, RULE_RBP);
+	table_row(0x300, RULE_RSP_SAVED);
+	table_row(0x400, RULE_ROOT);
+	table_row(0x500, RULE_GAP);
+	table_row(0x600, RULE_UNSUPPORTED);
+	table_row(0x700, RULE_DOWN);
+	table_row(0x800, RULE_STAY);
+	table_row(0x900, RULE_LOST);
+	table_page();
+	table_row(0x000, RULE_LEAF);
+	table_end();
+	mapping_add(CODE, CODE + 0x2000, OFFSET(CODE), MODULE, 0);
+	return 0;
+}
+
+static int world_teardown(void **state)
+{
+	free(world.table);
+	world.table = NULL;
+	return 0;
+}
+
+static void assert_frame(unsigned index, uint64_t pc)
+{
+	assert_int_equal(frames[index], FRAME(MODULE, OFFSET(pc)));
+}
+
+/* ---- the rules ---- */
+
+static void test_rsp_rules_to_the_root(void **state)
+{
+	world.stack[0] = CODE + 0x150;
+	world.stack[1] = 1;
+	world.stack[2] = 2;
+	world.stack[3] = CODE + 0x450;
+	walk_all(CODE + 0x10, STACK_BASE, 0);
+	assert_int_equal(walk.end, STACK_COMPLETE);
+	assert_int_equal(walk.count, 3);
+	assert_frame(0, CODE + 0x10);
+	assert_frame(1, CODE + 0x150);
+	assert_frame(2, CODE + 0x450);
+	assert_int_equal(walk.unknown_pc, 0);
+}
+
+static void test_rbp_rule_and_saved_rbp(void **state)
+{
+	/* leaf with a frame pointer; its caller saves rbp in the middle of its frame; the third uses it again
+	 */
+	uint64_t bp = STACK_BASE + 5 * 8;
+
+	world.stack[5] = 77;		   /* the caller's rbp */
+	world.stack[6] = CODE + 0x350;	   /* rsp is now at 7 */
+	world.stack[8] = STACK_BASE + 160; /* CFA is at 11, rbp at 8 */
+	world.stack[10] = CODE + 0x250;
+	world.stack[20] = 0;
+	world.stack[21] = CODE + 0x410;
+	walk_all(CODE + 0x210, STACK_BASE, bp);
+	assert_int_equal(walk.end, STACK_COMPLETE);
+	assert_int_equal(walk.count, 4);
+	assert_frame(1, CODE + 0x350);
+	assert_frame(2, CODE + 0x250);
+	assert_frame(3, CODE + 0x410);
+	assert_int_equal(walk.bp, 0);
+}
+
+static void test_zero_return_is_the_root(void **state)
+{
+	world.stack[0] = 0;
+	walk_all(CODE + 0x10, STACK_BASE, 0);
+	assert_int_equal(walk.end, STACK_COMPLETE);
+	assert_int_equal(walk.count, 1);
+}
+
+static void test_gap_and_unsupported(void **state)
+{
+	walk_all(CODE + 0x550, STACK_BASE, 0);
+	assert_int_equal(walk.end, STACK_NO_RULE);
+	assert_int_equal(walk.count, 1);
+	walk_all(CODE + 0x650, STACK_BASE, 0);
+	assert_int_equal(walk.end, STACK_NO_RULE);
+	/* before and behind the table's pages */
+	mapping_add(CODE + 0x10000, CODE + 0x11000, 0x1000, MODULE, 0);
+	mapping_add(CODE + 0x20000, CODE + 0x21000, 0x4000, MODULE, 0);
+	walk_all(CODE + 0x10010, STACK_BASE, 0);
+	assert_int_equal(walk.end, STACK_NO_RULE);
+	walk_all(CODE + 0x20010, STACK_BASE, 0);
+	assert_int_equal(walk.end, STACK_NO_RULE);
+	assert_int_equal(frames[0], FRAME(MODULE, 0x4010));
+}
+
+static void test_cfa_must_grow(void **state)
+{
+	walk_all(CODE + 0x750, STACK_BASE + 64, 0);
+	assert_int_equal(walk.end, STACK_BAD_CFA);
+	walk_all(CODE + 0x850, STACK_BASE + 64, 0);
+	assert_int_equal(walk.end, STACK_BAD_CFA);
+	/* a frame pointer that leads down */
+	walk_all(CODE + 0x250, STACK_BASE + 64, STACK_BASE + 8);
+	assert_int_equal(walk.end, STACK_BAD_CFA);
+	assert_int_equal(walk.count, 1);
+	/* a rule whose rbp its callee has lost */
+	world.stack[0] = CODE + 0x250;
+	walk_all(CODE + 0x950, STACK_BASE, STACK_BASE + 800);
+	assert_int_equal(walk.end, STACK_BAD_CFA);
+	assert_int_equal(walk.count, 2);
+	assert_int_equal(world.reads, 1);
+}
+
+static void test_unreadable(void **state)
+{
+	walk_all(CODE + 0x10, STACK_BASE + sizeof(world.stack), 0);
+	assert_int_equal(walk.end, STACK_UNREADABLE);
+	assert_int_equal(walk.count, 1);
+	/* rbp's place alone */
+	walk_all(CODE + 0x350, STACK_BASE - 16, 0);
+	assert_int_equal(walk.end, STACK_UNREADABLE);
+	walk_all(CODE + 0x250, STACK_BASE - 16, STACK_BASE - 8);
+	assert_int_equal(walk.end, STACK_UNREADABLE);
+}
+
+/* ---- mappings ---- */
+
+static void test_leaf_in_no_mapping(void **state)
+{
+	walk_all(CODE - 1, STACK_BASE, 0);
+	assert_int_equal(walk.end, STACK_NO_MAPPING);
+	assert_int_equal(walk.count, 1);
+	assert_int_equal(frames[0], FRAME(MODULE_UNKNOWN, CODE - 1));
+	assert_int_equal(walk.unknown_pc, CODE - 1);
+	walk_all(CODE + 0x2000, STACK_BASE, 0);
+	assert_int_equal(walk.end, STACK_NO_MAPPING);
+}
+
+static void test_no_mappings_at_all(void **state)
+{
+	world.header.count = 0;
+	walk_all(CODE + 0x10, STACK_BASE, 0);
+	assert_int_equal(walk.end, STACK_NO_MAPPING);
+	assert_int_equal(walk.count, 1);
+}
+
+static void test_mappings_of_another_program(void **state)
+{
+	world.exec_count = 1;
+	walk_all(CODE + 0x10, STACK_BASE, 0);
+	assert_int_equal(walk.end, STACK_NO_MAPPING);
+	world.header.exec_count = 1;
+	walk_all(CODE + 0x10, STACK_BASE, 0);
+	assert_int_equal(walk.end, STACK_COMPLETE);
+}
+
+static void test_bad_return_is_no_frame(void **state)
+{
+	world.stack[0] = 0x1234;
+	walk_all(CODE + 0x10, STACK_BASE, 0);
+	assert_int_equal(walk.end, STACK_BAD_RETURN);
+	assert_int_equal(walk.count, 1);
+	assert_int_equal(walk.unknown_pc, 0x1233);
+}
+
+static void test_return_at_the_very_end(void **state)
+{
+	/* a call as the last instruction: pc - 1 is in the mapping and in its last page, pc is not */
+	world.stack[0] = CODE + 0x2000;
+	world.stack[1] = CODE + 0x400; /* pc - 1 still saves rbp: not the root yet */
+	world.stack[3] = 9;
+	world.stack[5] = 0;
+	walk_all(CODE + 0x10, STACK_BASE, 0);
+	assert_int_equal(walk.count, 3);
+	assert_frame(1, CODE + 0x2000);
+	assert_frame(2, CODE + 0x400);
+	assert_int_equal(walk.end, STACK_COMPLETE);
+	assert_int_equal(walk.bp, 9);
+}
+
+static void test_leaf_is_looked_up_exactly(void **state)
+{
+	walk_all(CODE + 0x400, STACK_BASE, 0);
+	assert_int_equal(walk.end, STACK_COMPLETE);
+	assert_int_equal(world.reads, 0);
+}
+
+static void test_jit_trampoline_and_no_table(void **state)
+{
+	uint64_t jit = CODE + 0x100000, page = CODE + 0x200000, bare = CODE + 0x300000;
+
+	mapping_add(jit, jit + 0x1000, jit, MODULE_ANONYMOUS, 0);
+	mapping_add(page, page + 0x1000, page, MODULE_ANONYMOUS, MAPPING_TRAMPOLINE);
+	mapping_add(bare, bare + 0x1000, 0x3000, MODULE + 1, 0);
+	world.stack[0] = jit + 0x20;
+	walk_all(CODE + 0x10, STACK_BASE, 0);
+	assert_int_equal(walk.end, STACK_JIT);
+	assert_int_equal(walk.count, 2);
+	assert_int_equal(frames[1], FRAME(MODULE_ANONYMOUS, jit + 0x20));
+	world.stack[0] = page + 0x20;
+	walk_all(CODE + 0x10, STACK_BASE, 0);
+	assert_int_equal(walk.end, STACK_TRAMPOLINE);
+	assert_int_equal(walk.count, 1);
+	walk_all(page + 0x20, STACK_BASE, 0);
+	assert_int_equal(walk.end, STACK_TRAMPOLINE);
+	assert_int_equal(walk.count, 1);
+	world.stack[0] = bare + 0x20;
+	walk_all(CODE + 0x10, STACK_BASE, 0);
+	assert_int_equal(walk.end, STACK_NO_TABLE);
+	assert_int_equal(walk.count, 2);
+	assert_int_equal(frames[1], FRAME(MODULE + 1, 0x3020));
+}
+
+static void test_many_mappings(void **state)
+{
+	/* every number of mappings, every one of them found, every hole between them not */
+	for (unsigned count = 1; count <= 60; count++) {
+		world.header.count = 0;
+		for (unsigned i = 0; i < count; i++)
+			mapping_add(CODE + i * 0x2000, CODE + i * 0x2000 + 0x1000, 0x9000, MODULE_VDSO, 0);
+		for (unsigned i = 0; i < count; i++) {
+			walk_all(CODE + i * 0x2000, STACK_BASE, 0);
+			assert_int_equal(walk.end, STACK_NO_TABLE);
+			walk_all(CODE + i * 0x2000 + 0xfff, STACK_BASE, 0);
+			assert_int_equal(frames[0], FRAME(MODULE_VDSO, 0x9fff));
+			walk_all(CODE + i * 0x2000 + 0x1000, STACK_BASE, 0);
+			assert_int_equal(walk.end, STACK_NO_MAPPING);
+		}
+	}
+}
+
+/* ---- depth ---- */
+
+static void stack_recurse(unsigned depth)
+{
+	for (unsigned i = 0; i < depth; i++)
+		world.stack[i] = CODE + 0x10;
+	world.stack[depth] = CODE + 0x410;
+}
+
+static void test_truncation_keeps_the_leaf(void **state)
+{
+	stack_recurse(STACK_USER_MAX);
+	walk_all(CODE + 0x20, STACK_BASE, 0);
+	assert_int_equal(walk.end, STACK_TRUNCATED);
+	assert_int_equal(walk.count, STACK_USER_MAX);
+	assert_frame(0, CODE + 0x20);
+	assert_frame(1, CODE + 0x10);
+	assert_frame(STACK_USER_MAX - 1, CODE + 0x10);
+}
+
+static void test_the_deepest_whole_stack(void **state)
+{
+	stack_recurse(STACK_USER_MAX - 2);
+	walk_all(CODE + 0x20, STACK_BASE, 0);
+	assert_int_equal(walk.end, STACK_COMPLETE);
+	assert_int_equal(walk.count, STACK_USER_MAX);
+	assert_frame(STACK_USER_MAX - 1, CODE + 0x410);
+}
+
+static void test_frames_behind_others(void **state)
+{
+	struct walk_context context = {&walk, frames};
+
+	walk_start(&walk, CODE + 0x410, STACK_BASE, 0, STACK_KERNEL_MAX);
+	assert_int_equal(walk_step(0, &context), 1);
+	assert_frame(STACK_KERNEL_MAX, CODE + 0x410);
+	/* and never behind the end */
+	walk_start(&walk, CODE + 0x410, STACK_BASE, 0, WALK_FRAMES_MAX);
+	assert_int_equal(walk_step(0, &context), 1);
+	assert_int_equal(walk.end, STACK_TRUNCATED);
+	assert_int_equal(walk.count, 0);
+}
+
+/* ---- where things lie in the table ---- */
+
+/* The rule number that the walker finds at an offset. */
+static uint32_t rule_at(uint64_t offset)
+{
+	walk_start(&walk, 0, 0, 0, 0);
+	assert_true(walk_use_table(&walk, world.table, MODULE));
+	return walk_find_rule(&walk, world.table, offset);
+}
+
+static void test_row_and_page_borders(void **state)
+{
+	uint64_t page = (uint64_t)FIRST_PAGE << TABLE_PAGE_SHIFT;
+
+	assert_int_equal(rule_at(page), RULE_LEAF);
+	assert_int_equal(rule_at(page + 0xff), RULE_LEAF);
+	assert_int_equal(rule_at(page + 0x100), RULE_RSP_24);
+	assert_int_equal(rule_at(page + 0xfff), RULE_LOST);
+	assert_int_equal(rule_at(page + 0x1000), RULE_LEAF);
+	assert_int_equal(rule_at(page + 0x1fff), RULE_LEAF);
+	assert_int_equal(rule_at(page + 0x2000), RULE_GAP);
+	assert_int_equal(rule_at(page - 1), RULE_GAP);
+	assert_int_equal(rule_at(0), RULE_GAP);
+	assert_int_equal(rule_at(FRAME_OFFSET_MASK), RULE_GAP);
+}
+
+static void test_full_page(void **state)
+{
+	uint64_t page = (uint64_t)FIRST_PAGE << TABLE_PAGE_SHIFT;
+
+	/* a row a byte: as many as a page can have */
+	table_begin(1, 8, 64);
+	table_page();
+	for (uint32_t offset = 0; offset < 4096; offset++)
+		table_row(offset, 1 + offset % 7);
+	table_end();
+	for (uint32_t offset = 0; offset < 4096; offset++)
+		assert_int_equal(rule_at(page + offset), 1 + offset % 7);
+}
+
+static void test_padding_and_chunk_borders(void **state)
+{
+	uint64_t page = (uint64_t)FIRST_PAGE << TABLE_PAGE_SHIFT;
+
+	/* The page index straddles chunks 0 and 1; the first page fills its chunk with padding, the second
+	 * starts the next one. */
+	table_begin(3, TABLE_CHUNK_WORDS - 2, TABLE_CHUNK_WORDS + 2);
+	table_page();
+	table_row(0, RULE_RBP);
+	table_row(0x80, RULE_LEAF);
+	while (row_at < 2 * TABLE_CHUNK_WORDS)
+		table_row(0x80, RULE_LEAF);
+	table_page();
+	table_row(0, RULE_ROOT);
+	table_row(0xfff, RULE_RSP_24);
+	table_page();
+	table_row(0, RULE_DOWN);
+	table_end();
+	assert_int_equal(rule_at(page), RULE_RBP);
+	assert_int_equal(rule_at(page + 0x7f), RULE_RBP);
+	assert_int_equal(rule_at(page + 0x80), RULE_LEAF);
+	assert_int_equal(rule_at(page + 0xfff), RULE_LEAF);
+	assert_int_equal(rule_at(page + 0x1000), RULE_ROOT);
+	assert_int_equal(rule_at(page + 0x1ffe), RULE_ROOT);
+	assert_int_equal(rule_at(page + 0x1fff), RULE_RSP_24);
+	assert_int_equal(rule_at(page + 0x2fff), RULE_DOWN);
+	assert_int_equal(rule_at(page + 0x3000), RULE_GAP);
+}
+
+static void test_table_that_goes_away(void **state)
+{
+	/* the header is remembered, the chunks are gone */
+	walk_start(&walk, 0, 0, 0, 0);
+	assert_true(walk_use_table(&walk, world.table, MODULE));
+	((struct table_header *)world.table)->words = 0;
+	assert_int_equal(walk_find_rule(&walk, world.table, OFFSET(CODE)), RULE_GAP);
+	assert_int_equal(walk_apply_rule(&walk, world.table, RULE_LEAF), STACK_NO_RULE);
+}
+
+int main(void)
+{
+#define walker_test(name) cmocka_unit_test_setup_teardown(name, world_setup, world_teardown)
+	const struct CMUnitTest tests[] = {
+		walker_test(test_rsp_rules_to_the_root),
+		walker_test(test_rbp_rule_and_saved_rbp),
+		walker_test(test_zero_return_is_the_root),
+		walker_test(test_gap_and_unsupported),
+		walker_test(test_cfa_must_grow),
+		walker_test(test_unreadable),
+		walker_test(test_leaf_in_no_mapping),
+		walker_test(test_no_mappings_at_all),
+		walker_test(test_mappings_of_another_program),
+		walker_test(test_bad_return_is_no_frame),
+		walker_test(test_return_at_the_very_end),
+		walker_test(test_leaf_is_looked_up_exactly),
+		walker_test(test_jit_trampoline_and_no_table),
+		walker_test(test_many_mappings),
+		walker_test(test_truncation_keeps_the_leaf),
+		walker_test(test_the_deepest_whole_stack),
+		walker_test(test_frames_behind_others),
+		walker_test(test_row_and_page_borders),
+		walker_test(test_full_page),
+		walker_test(test_padding_and_chunk_borders),
+		walker_test(test_table_that_goes_away),
+	};
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
