@@ -76,6 +76,7 @@ struct error *report_dump_json(json_t *json, size_t flags, FILE *stream)
 	if (!json)
 		return fail_memory();
 	failed = json_dumpf(json, stream, flags);
+	fputc('\n', stream);
 	json_decref(json);
 	/* A stream that fails is told by report_write(). */
 	return failed && !ferror(stream) ? fail_memory() : NULL;
@@ -116,25 +117,66 @@ size_t report_get_width(const char *text)
 	return width;
 }
 
-void report_put_text(const char *text, size_t width, FILE *stream)
+static bool begins_list(const char *text, const char *at, char open)
 {
-	size_t all = report_get_width(text), head, tail, at = 0;
+	/* operator<, operator<< and operator() are names. */
+	return *at == open && !(at - text >= 8 && !strncmp(at - 8, "operator", 8)) &&
+	       !(at - text >= 9 && !strncmp(at - 9, "operator<", 9));
+}
 
-	if (all <= width) {
-		fputs(text, stream);
-		return;
+/* "a<b<c>>::d(e)" → "a<…>::d(e)" for '<', "a<b<c>>::d(…)" for '('. ret has room: at most 3 bytes take the place
+ * of 2 characters and more, or of none. */
+static void fold_lists(const char *text, char open, char close, char *ret)
+{
+	unsigned depth = 0;
+
+	for (const char *at = text; *at; at++) {
+		if (!depth && begins_list(text, at, open) && at[1] != close) {
+			ret = stpcpy(stpncpy(ret, at, 1), "…");
+			depth = 1;
+			continue;
+		}
+		if (depth)
+			depth += (*at == open) - (*at == close && at[-1] != '-');
+		if (!depth)
+			*ret++ = *at;
 	}
-	tail = (width - 1) / 2;
-	head = width - 1 - tail;
+	*ret = '\0';
+}
+
+static void put_middle(const char *text, size_t width, FILE *stream)
+{
+	size_t all = report_get_width(text), tail = (width - 1) / 2, head = width - 1 - tail, at = 0;
+
 	for (; *text; at++) {
 		size_t step = get_step(text);
 
-		if (at < head || at >= all - tail)
+		if (all <= width || at < head || at >= all - tail)
 			fwrite(text, 1, step, stream);
 		else if (at == head)
 			fputs("…", stream);
 		text += step;
 	}
+}
+
+void report_put_text(const char *text, size_t width, FILE *stream)
+{
+	_cleanup_free_ char *folded = NULL, *more = NULL;
+	size_t size = 3 * strlen(text) + 1;
+
+	if (report_get_width(text) > width) {
+		folded = malloc(size);
+		more = malloc(3 * size);
+		if (folded && more) {
+			fold_lists(text, '<', '>', folded);
+			text = folded;
+			if (report_get_width(text) > width) {
+				fold_lists(text, '(', ')', more);
+				text = more;
+			}
+		}
+	}
+	put_middle(text, width, stream);
 }
 
 const char *report_format_place(const struct function *function, char *ret, size_t size)

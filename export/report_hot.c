@@ -114,7 +114,7 @@ static void write_text(const struct rows *rows, FILE *stream)
 		if (width > module_width)
 			module_width = width < 20 ? width : 20;
 	}
-	fprintf(stream, "%7s %5s %7s %10s  %-*s  %s\n", "SELF", "±", "TOTAL", "SAMPLES", (int)module_width,
+	fprintf(stream, "%7s %6s %7s %10s  %-*s  %s\n", "SELF", "±", "TOTAL", "SAMPLES", (int)module_width,
 		"MODULE", "FUNCTION");
 	for (size_t i = 0; i < rows->shown; i++)
 		put_row(&rows->list.items[i], module_width, stream);

@@ -147,15 +147,21 @@ static struct error *choose_rows(struct walk *walk)
 	return error;
 }
 
-static bool take_row(struct walk *walk, const struct tree_item *item)
+/* Without taking it. */
+static bool is_shown(const struct walk *walk, const struct tree_item *item)
 {
 	if (report_is_below(item->total, walk->samples, walk->options->limit_pct))
 		return false;
-	if (!walk->options->rows || item->total > walk->smallest)
-		return true;
-	if (item->total < walk->smallest || !walk->ties)
+	return !walk->options->rows || item->total > walk->smallest ||
+	       (item->total == walk->smallest && walk->ties);
+}
+
+static bool take_row(struct walk *walk, const struct tree_item *item)
+{
+	if (!is_shown(walk, item))
 		return false;
-	walk->ties--;
+	if (walk->options->rows && item->total == walk->smallest)
+		walk->ties--;
 	return true;
 }
 

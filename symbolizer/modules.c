@@ -30,14 +30,14 @@ struct module {
 	struct kernel_symbols *kernel;
 };
 
-struct modules {
+struct symbolizer_modules {
 	ARRAY(struct module *)
 	items; /* by id */
 };
 
-struct error *modules_create(struct modules **ret)
+struct error *symbolizer_modules_create(struct symbolizer_modules **ret)
 {
-	struct modules *modules = calloc(1, sizeof(*modules));
+	struct symbolizer_modules *modules = calloc(1, sizeof(*modules));
 
 	if (!modules)
 		return error_create(ERROR_GENERAL, ENOMEM, NULL, "modules");
@@ -61,7 +61,7 @@ static void module_destroy(struct module *module)
 	free(module);
 }
 
-void modules_destroy(struct modules *modules)
+void symbolizer_modules_destroy(struct symbolizer_modules *modules)
 {
 	if (!modules)
 		return;
@@ -71,7 +71,8 @@ void modules_destroy(struct modules *modules)
 	free(modules);
 }
 
-struct error *modules_add(struct modules *modules, uint32_t id, enum module_kind kind, int fd)
+struct error *symbolizer_modules_add(struct symbolizer_modules *modules, uint32_t id, enum module_kind kind,
+				     int fd)
 {
 	_cleanup_close_ int taken = fd;
 	struct module *module;
@@ -93,7 +94,7 @@ struct error *modules_add(struct modules *modules, uint32_t id, enum module_kind
 	return NULL;
 }
 
-struct module *modules_find(const struct modules *modules, uint32_t id)
+struct module *symbolizer_modules_find(const struct symbolizer_modules *modules, uint32_t id)
 {
 	return id < modules->items.count ? modules->items.items[id] : NULL;
 }

@@ -2,8 +2,8 @@
  * for.
  *
  * Invariants: nothing is read from a module before module_open(); of an index only what a question needs is
- * built. Ownership: modules_add() takes the fd; a second one of the same id replaces the first. Errors: a
- * module that cannot be read has no names, and says why in its info. struct error: memory.
+ * built. Ownership: symbolizer_modules_add() takes the fd; a second one of the same id replaces the first.
+ * Errors: a module that cannot be read has no names, and says why in its info. struct error: memory.
  */
 #ifndef KILN_SYMBOLIZER_MODULES_H
 #define KILN_SYMBOLIZER_MODULES_H
@@ -15,7 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct modules;
+struct symbolizer_modules;
 struct module;
 
 /* One answer, its strings sanitized. */
@@ -28,10 +28,12 @@ struct module_name {
 	char file[NAME_LENGTH_MAX + 1];
 };
 
-struct error *modules_create(struct modules **ret);
-void modules_destroy(struct modules *modules); /* NULL accepted */
-struct error *modules_add(struct modules *modules, uint32_t id, enum module_kind kind, int fd);
-struct module *modules_find(const struct modules *modules, uint32_t id); /* NULL when there is none */
+struct error *symbolizer_modules_create(struct symbolizer_modules **ret);
+void symbolizer_modules_destroy(struct symbolizer_modules *modules); /* NULL accepted */
+struct error *symbolizer_modules_add(struct symbolizer_modules *modules, uint32_t id, enum module_kind kind,
+				     int fd);
+struct module *symbolizer_modules_find(const struct symbolizer_modules *modules,
+				       uint32_t id); /* NULL when there is none */
 
 int module_get_fd(const struct module *module);
 enum module_kind module_get_kind(const struct module *module);

@@ -31,7 +31,7 @@ struct answer {
 struct worker {
 	struct loop *loop;
 	struct channel *probe, *kiln; /* kiln: NULL without one */
-	struct modules *modules;
+	struct symbolizer_modules *modules;
 	bool *informed; /* by module id: kiln has its info */
 	struct answer answer;
 	struct module_name name;
@@ -58,7 +58,8 @@ static void take_module(struct worker *worker, struct message *message)
 		return;
 	worker->informed[module.module] = false;
 	/* When memory is short the module stays unknown: kiln gets numbers instead of names. */
-	error_destroy(modules_add(worker->modules, module.module, module.kind, take_fd(&message->fds[0])));
+	error_destroy(symbolizer_modules_add(worker->modules, module.module, module.kind,
+					     take_fd(&message->fds[0])));
 }
 
 static void build_table(struct worker *worker, struct message *message)
@@ -74,7 +75,7 @@ static void build_table(struct worker *worker, struct message *message)
 		return;
 	memcpy(&build, message->payload, sizeof(build));
 	table.module = build.module;
-	module = modules_find(worker->modules, build.module);
+	module = symbolizer_modules_find(worker->modules, build.module);
 	if (module &&
 	    (module_get_kind(module) == MODULE_KIND_FILE || module_get_kind(module) == MODULE_KIND_VDSO))
 		error = cfi_build_table(module_get_fd(module), &memfd, &status, table.why, NULL);
@@ -180,7 +181,7 @@ static void answer_names(struct worker *worker, struct message *message)
 	    message->length != sizeof(*request) + request->count * sizeof(request->offsets[0]) ||
 	    request->module >= MODULE_LIMIT)
 		return;
-	module = modules_find(worker->modules, request->module);
+	module = symbolizer_modules_find(worker->modules, request->module);
 	if (!worker->informed[request->module])
 		send_info(worker, request->module, module);
 	start_answer(worker, request->module, 0);
@@ -221,7 +222,7 @@ static struct error *worker_run(struct worker *worker, int probe_fd, int kiln_fd
 	if (!error)
 		error = loop_create(&worker->loop);
 	if (!error)
-		error = modules_create(&worker->modules);
+		error = symbolizer_modules_create(&worker->modules);
 	if (!error)
 		error = channel_create(worker->loop, take_fd(&probe), on_probe_message, on_probe_closed,
 				       worker, &worker->probe);
@@ -251,7 +252,7 @@ int symbolizer_worker_main(int probe_fd, int kiln_fd)
 	error_destroy(error);
 	channel_destroy(worker->kiln);
 	channel_destroy(worker->probe);
-	modules_destroy(worker->modules);
+	symbolizer_modules_destroy(worker->modules);
 	loop_destroy(worker->loop);
 	free(worker->informed);
 	free(worker);

@@ -128,24 +128,25 @@ static void test_damaged(void **state)
 static void test_module(void **state)
 {
 	static const char hostile[] = "ffffffff81000000 T evil\033[31m\n0000700000000000 T low\n";
-	struct modules *modules;
+	struct symbolizer_modules *modules;
 	struct module_name name;
 	struct info_message info;
 
-	assert_null(modules_create(&modules));
-	assert_null(modules_add(modules, 1, MODULE_KIND_KERNEL, make_text(hostile, sizeof(hostile) - 1)));
-	module_open(modules_find(modules, 1), &info);
+	assert_null(symbolizer_modules_create(&modules));
+	assert_null(symbolizer_modules_add(modules, 1, MODULE_KIND_KERNEL,
+					   make_text(hostile, sizeof(hostile) - 1)));
+	module_open(symbolizer_modules_find(modules, 1), &info);
 	assert_int_equal(info.symbols, SYMBOLS_MINIMAL);
 	assert_string_equal(info.why, "");
-	module_name_offset(modules_find(modules, 1), 0xffff81000010, &name);
+	module_name_offset(symbolizer_modules_find(modules, 1), 0xffff81000010, &name);
 	assert_string_equal(name.function, "evil?[31m");
 	assert_true(name.start == 0xffffffff81000000);
-	module_name_offset(modules_find(modules, 1), 0x700000000000, &name);
+	module_name_offset(symbolizer_modules_find(modules, 1), 0x700000000000, &name);
 	assert_string_equal(name.function, "low");
-	module_name_offset(modules_find(modules, 1), 0xffff91000010, &name);
+	module_name_offset(symbolizer_modules_find(modules, 1), 0xffff91000010, &name);
 	assert_int_equal(name.function_length, 0);
 	assert_true(name.start == 0xffffffff91000010);
-	modules_destroy(modules);
+	symbolizer_modules_destroy(modules);
 }
 
 static void test_real(void **state)

@@ -50,19 +50,19 @@ static uint64_t locate(const void *pointer, char path[4096])
 	return 0;
 }
 
-static struct modules *open_module(int fd, enum module_kind kind)
+static struct symbolizer_modules *open_module(int fd, enum module_kind kind)
 {
-	struct modules *modules;
+	struct symbolizer_modules *modules;
 
 	assert_true(fd >= 0);
-	assert_null(modules_create(&modules));
-	assert_null(modules_add(modules, MODULE, kind, fd));
+	assert_null(symbolizer_modules_create(&modules));
+	assert_null(symbolizer_modules_add(modules, MODULE, kind, fd));
 	return modules;
 }
 
-static void look_up(struct modules *modules, uint64_t offset)
+static void look_up(struct symbolizer_modules *modules, uint64_t offset)
 {
-	module_name_offset(modules_find(modules, MODULE), offset, &name);
+	module_name_offset(symbolizer_modules_find(modules, MODULE), offset, &name);
 }
 
 /* ---- this program ---- */
@@ -84,13 +84,14 @@ static __attribute__((noinline)) const char *marked_function(unsigned *line)
 
 static void test_own_functions(void **state)
 {
-	struct modules *modules = open_module(open("/proc/self/exe", O_RDONLY | O_CLOEXEC), MODULE_KIND_FILE);
+	struct symbolizer_modules *modules =
+		open_module(open("/proc/self/exe", O_RDONLY | O_CLOEXEC), MODULE_KIND_FILE);
 	char path[4096];
 	struct info_message info;
 	unsigned line;
 	const char *place = marked_function(&line);
 
-	module_open(modules_find(modules, MODULE), &info);
+	module_open(symbolizer_modules_find(modules, MODULE), &info);
 	assert_int_equal(info.symbols, SYMBOLS_FULL);
 	assert_int_equal(info.module, MODULE);
 	assert_string_equal(info.why, "");
@@ -110,7 +111,7 @@ static void test_own_functions(void **state)
 	assert_int_equal(name.function_length, 0);
 	assert_int_equal(name.flags, 0);
 	assert_true(name.start == 1ull << 47);
-	modules_destroy(modules);
+	symbolizer_modules_destroy(modules);
 }
 
 static void test_libc(void **state)
@@ -118,7 +119,7 @@ static void test_libc(void **state)
 	static const char *const functions[] = {"malloc", "free",   "qsort", "printf",
 						"calloc", "getenv", "fopen"};
 	void *libc = dlopen("libc.so.6", RTLD_NOW | RTLD_NOLOAD);
-	struct modules *modules;
+	struct symbolizer_modules *modules;
 	char path[4096];
 	struct info_message info;
 
@@ -131,9 +132,9 @@ static void test_libc(void **state)
 		look_up(modules, locate(dlsym(libc, functions[i]), path) + 3);
 		assert_string_equal(name.function, functions[i]);
 	}
-	module_open(modules_find(modules, MODULE), &info);
+	module_open(symbolizer_modules_find(modules, MODULE), &info);
 	assert_int_equal(info.build_id_length, 20);
-	modules_destroy(modules);
+	symbolizer_modules_destroy(modules);
 	dlclose(libc);
 }
 
@@ -143,7 +144,7 @@ static void test_vdso(void **state)
 	_cleanup_fclose_ FILE *maps = fopen("/proc/self/maps", "re");
 	unsigned long start = 0, end = 0, from, to;
 	const Elf64_Ehdr *header;
-	struct modules *modules;
+	struct symbolizer_modules *modules;
 	char line[8192];
 	int fd = memfd_create("vdso", MFD_CLOEXEC);
 
@@ -176,7 +177,7 @@ static void test_vdso(void **state)
 			look_up(modules, symbol->st_value + 5);
 			assert_string_equal(name.function, "__vdso_clock_gettime");
 			assert_true(name.start == symbol->st_value);
-			modules_destroy(modules);
+			symbolizer_modules_destroy(modules);
 			return;
 		}
 	}
@@ -243,7 +244,7 @@ static void start_file(struct handmade *file)
 	file->string_length = 1;
 }
 
-static struct modules *finish_file(struct handmade *file)
+static struct symbolizer_modules *finish_file(struct handmade *file)
 {
 	static const char section_names[] = "\0.text\0.symtab\0.strtab\0.eh_frame\0.shstrtab";
 	Elf64_Ehdr header = {
@@ -282,7 +283,8 @@ static struct modules *finish_file(struct handmade *file)
 	return open_module(fd, MODULE_KIND_FILE);
 }
 
-static void expect(struct modules *modules, uint64_t at, const char *function, uint64_t start, unsigned flags)
+static void expect(struct symbolizer_modules *modules, uint64_t at, const char *function, uint64_t start,
+		   unsigned flags)
 {
 	look_up(modules, TEXT_OFFSET + at);
 	assert_string_equal(name.function_length ? name.function : "", function);
@@ -294,7 +296,7 @@ static void expect(struct modules *modules, uint64_t at, const char *function, u
 static void test_symbol_choice(void **state)
 {
 	struct handmade file;
-	struct modules *modules;
+	struct symbolizer_modules *modules;
 	struct info_message info;
 
 	start_file(&file);
@@ -324,7 +326,7 @@ static void test_symbol_choice(void **state)
 	add_symbol(&file, "f.part.0", 0x320, 0x10, STB_LOCAL, STT_FUNC);
 	add_symbol(&file, "last", 0xf00, 0, STB_LOCAL, STT_NOTYPE);
 	modules = finish_file(&file);
-	module_open(modules_find(modules, MODULE), &info);
+	module_open(symbolizer_modules_find(modules, MODULE), &info);
 	assert_int_equal(info.symbols, SYMBOLS_MINIMAL);
 	assert_int_equal(info.build_id_length, 0);
 	expect(modules, 0x000, "alloc", 0x000, 0);
@@ -345,13 +347,13 @@ static void test_symbol_choice(void **state)
 	expect(modules, 0x310, "ev?il", 0x310, 0);
 	expect(modules, 0x32f, "f.part.0", 0x320, 0);
 	expect(modules, 0xfff, "last", 0xf00, 0);
-	modules_destroy(modules);
+	symbolizer_modules_destroy(modules);
 }
 
 static void test_fde_choice(void **state)
 {
 	struct handmade file;
-	struct modules *modules;
+	struct symbolizer_modules *modules;
 
 	start_file(&file);
 	add_symbol(&file, "sized", 0x000, 0x40, STB_GLOBAL, STT_FUNC);
@@ -370,43 +372,44 @@ static void test_fde_choice(void **state)
 	expect(modules, 0x140, "", 0x140, NAME_FDE);  /* another FDE than the one that unsized starts in */
 	expect(modules, 0x180, "", 0x180, 0);	      /* behind all FDEs: not unsized's either */
 	expect(modules, 0x3ff, "assembly", 0x300, 0); /* no FDE at all */
-	modules_destroy(modules);
+	symbolizer_modules_destroy(modules);
 }
 
 static void test_foreign_files(void **state)
 {
 	static const char text[] = "#!/bin/sh\n";
 	int fd = memfd_create("script", MFD_CLOEXEC);
-	struct modules *modules;
+	struct symbolizer_modules *modules;
 	struct info_message info;
 	struct handmade file;
 
 	assert_int_equal(write(fd, text, sizeof(text)), sizeof(text));
 	modules = open_module(fd, MODULE_KIND_FILE);
-	module_open(modules_find(modules, MODULE), &info);
+	module_open(symbolizer_modules_find(modules, MODULE), &info);
 	assert_string_equal(info.why, "no ELF file");
 	look_up(modules, 5);
 	assert_int_equal(name.function_length, 0);
-	modules_destroy(modules);
+	symbolizer_modules_destroy(modules);
 	modules = open_module(memfd_create("empty", MFD_CLOEXEC), MODULE_KIND_FILE);
-	module_open(modules_find(modules, MODULE), &info);
+	module_open(symbolizer_modules_find(modules, MODULE), &info);
 	assert_string_equal(info.why, "no ELF file");
-	modules_destroy(modules);
+	symbolizer_modules_destroy(modules);
 	start_file(&file);
-	modules_destroy(finish_file(&file));
+	symbolizer_modules_destroy(finish_file(&file));
 	file.bytes[offsetof(Elf64_Ehdr, e_machine)] = EM_ARM;
 	fd = memfd_create("arm", MFD_CLOEXEC);
 	assert_int_equal(write(fd, file.bytes, sizeof(file.bytes)), sizeof(file.bytes));
 	modules = open_module(fd, MODULE_KIND_FILE);
-	module_open(modules_find(modules, MODULE), &info);
+	module_open(symbolizer_modules_find(modules, MODULE), &info);
 	assert_string_equal(info.why, "not an ELF file for x86-64");
-	modules_destroy(modules);
+	symbolizer_modules_destroy(modules);
 }
 
 /* ---- a stripped copy of this program, against readelf ---- */
 
 /* Each FDE that readelf prints: what lies in it has a dynamic symbol's name or the FDE's start. */
-static size_t compare_frames(struct modules *modules, const struct segments *segments, FILE *frames)
+static size_t compare_frames(struct symbolizer_modules *modules, const struct segments *segments,
+			     FILE *frames)
 {
 	size_t checked = 0;
 	char line[512];
@@ -437,7 +440,7 @@ static void test_stripped(void **state)
 	char path[] = "/tmp/test_names.XXXXXX", command[256];
 	_cleanup_close_ int made = mkstemp(path);
 	struct segments segments;
-	struct modules *modules;
+	struct symbolizer_modules *modules;
 	struct info_message info;
 	size_t checked;
 	FILE *frames;
@@ -455,9 +458,9 @@ static void test_stripped(void **state)
 	snprintf(command, sizeof(command), "exec readelf --debug-dump=frames %s", path);
 	frames = popen(command, "r");
 	assert_non_null(frames);
-	module_open(modules_find(modules, MODULE), &info);
+	module_open(symbolizer_modules_find(modules, MODULE), &info);
 	assert_int_equal(info.symbols, SYMBOLS_STRIPPED);
-	elf = elf_begin(module_get_fd(modules_find(modules, MODULE)), ELF_C_READ_MMAP, NULL);
+	elf = elf_begin(module_get_fd(symbolizer_modules_find(modules, MODULE)), ELF_C_READ_MMAP, NULL);
 	assert_null(segments_init(elf, &segments));
 	checked = compare_frames(modules, &segments, frames);
 	pclose(frames);
@@ -465,7 +468,7 @@ static void test_stripped(void **state)
 	assert_true(checked > 20);
 	segments_deinit(&segments);
 	elf_end(elf);
-	modules_destroy(modules);
+	symbolizer_modules_destroy(modules);
 }
 
 /* ---- damaged files: whatever happens to the worker, it ends ---- */
@@ -491,18 +494,18 @@ static struct image read_image(const char *path)
 
 static void name_damaged(int fd)
 {
-	struct modules *modules;
+	struct symbolizer_modules *modules;
 	struct stat status;
 
 	alarm(20);
 	/* Crashes are the worker's lot: no noise about them. */
 	dup2(open("/dev/null", O_WRONLY), STDERR_FILENO);
-	if (fstat(fd, &status) || modules_create(&modules) ||
-	    modules_add(modules, MODULE, MODULE_KIND_FILE, fd))
+	if (fstat(fd, &status) || symbolizer_modules_create(&modules) ||
+	    symbolizer_modules_add(modules, MODULE, MODULE_KIND_FILE, fd))
 		_exit(1);
 	for (off_t offset = 0; offset < status.st_size; offset += 1 + status.st_size / 400)
 		look_up(modules, (uint64_t)offset);
-	modules_destroy(modules);
+	symbolizer_modules_destroy(modules);
 	_exit(0);
 }
 

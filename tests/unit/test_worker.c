@@ -212,16 +212,16 @@ static void ask_all(struct world *world)
 static void check_names(struct world *world)
 {
 	struct module_name *name = malloc(sizeof(*name));
-	struct modules *modules;
+	struct symbolizer_modules *modules;
 	size_t functions = 0;
 
 	assert_int_equal(world->named, world->wanted);
 	assert_int_equal(symbolizer_client_pending(world->client), 0);
-	assert_null(modules_create(&modules));
-	assert_null(
-		modules_add(modules, MODULE, MODULE_KIND_FILE, open("/proc/self/exe", O_RDONLY | O_CLOEXEC)));
+	assert_null(symbolizer_modules_create(&modules));
+	assert_null(symbolizer_modules_add(modules, MODULE, MODULE_KIND_FILE,
+					   open("/proc/self/exe", O_RDONLY | O_CLOEXEC)));
 	for (size_t i = 0; i < world->wanted; i++) {
-		module_name_offset(modules_find(modules, MODULE), world->offsets[i], name);
+		module_name_offset(symbolizer_modules_find(modules, MODULE), world->offsets[i], name);
 		assert_true(world->starts[i] == name->start);
 		assert_int_equal(strlen(world->functions[i]),
 				 name->function_length < 64 ? name->function_length : 63);
@@ -229,7 +229,7 @@ static void check_names(struct world *world)
 		functions += name->function_length > 0;
 	}
 	assert_true(functions > 0);
-	modules_destroy(modules);
+	symbolizer_modules_destroy(modules);
 	free(name);
 }
 
