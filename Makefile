@@ -50,9 +50,6 @@ $(B)/libkiln.a: $(OBJECTS)
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && ar rcs $@ $^
 
-$(B)/symbolizer/%.o: CPPFLAGS += -Dmodules_create=sy_modules_create -Dmodules_destroy=sy_modules_destroy -Dmodules_find=sy_modules_find
-$(B)/profile/%.o: CPPFLAGS += -Dmodules_find=pr_modules_find
-
 $(B)/%.o: %.c | $(SKELETONS)
 	$(call say,CC,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<

@@ -325,6 +325,9 @@ static struct error *run_interface(struct live *live, int probe_fd)
 		return error ? error : error_create(ERROR_GENERAL, 0, NULL, "the probe has died");
 	}
 	error = collect(live);
+	/* A command that could not be executed: known only after the programs were attached. */
+	if (!error)
+		error = session_take_error(live->session);
 	return error ? error : finish(live);
 }
 

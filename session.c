@@ -43,6 +43,7 @@ struct session {
 	struct ready_message ready;
 	struct tables_message tables;
 	struct pids_message pids;
+	uint32_t worker_generation;
 	uint64_t end_ns;	/* of collecting; 0 while it goes on */
 	uint64_t target_cpu_ns; /* since the attach */
 	uint64_t self_cpu_ns, self_cpu_start_ns;
@@ -272,7 +273,7 @@ static void on_info(void *arg, const struct info_message *info)
 static void on_stuck(void *arg, uint32_t module)
 {
 	struct session *session = arg;
-	struct stuck_message message = {.module = module};
+	struct stuck_message message = {.module = module, .generation = session->worker_generation};
 
 	snprintf(session->note, sizeof(session->note), "reading symbols takes too long: starting again");
 	if (session->probe)
@@ -418,7 +419,11 @@ static void on_paused(struct session *session)
 
 static void on_worker(struct session *session, struct message *message)
 {
-	struct error *error = symbolizer_client_connect(session->symbolizer, take_fd(&message->fds[0]));
+	const struct worker_message *worker = message->payload;
+	struct error *error;
+
+	session->worker_generation = worker->generation;
+	error = symbolizer_client_connect(session->symbolizer, take_fd(&message->fds[0]));
 
 	if (error) {
 		snprintf(session->note, sizeof(session->note), "names: %s", error_get_message(error));
@@ -434,6 +439,8 @@ static bool has_room(const struct message *message)
 		return message->length == sizeof(struct target_message);
 	case PROBE_PIDS:
 		return message->length == sizeof(struct pids_message);
+	case PROBE_WORKER:
+		return message->length == sizeof(struct worker_message);
 	case PROBE_MODULE:
 		return message->length > offsetof(struct probe_module_message, path) &&
 		       message->length <= sizeof(struct probe_module_message);

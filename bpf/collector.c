@@ -1,5 +1,6 @@
 #include "bpf/collector.h"
 
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "bpf/cpu.skel.h"
 #include "bpf/limits.h"
@@ -14,6 +15,7 @@
 #include <string.h>
 #include <sys/capability.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define RING_BYTES_MIN (1u << 20)
 #define RING_BYTES_MAX (64u << 20)
@@ -31,7 +33,20 @@ struct collector {
 	size_t ring_bytes;
 	unsigned cpus;
 	uint64_t generation; /* of the mappings */
+	/* tables that are loaded, but not published */
+	ARRAY(uint32_t)
+	queued_modules;
+	ARRAY(int)
+	queued_tables;
 };
+
+static void collector_drop_queue(struct collector *collector)
+{
+	for (size_t i = 0; i < collector->queued_tables.count; i++)
+		close(collector->queued_tables.items[i]);
+	collector->queued_tables.count = 0;
+	collector->queued_modules.count = 0;
+}
 
 void collector_destroy(struct collector *collector)
 {
@@ -40,6 +55,9 @@ void collector_destroy(struct collector *collector)
 	sampler_destroy(collector->sampler);
 	ring_destroy(collector->control);
 	cpu_programs__destroy(collector->programs);
+	collector_drop_queue(collector);
+	array_deinit(&collector->queued_tables);
+	array_deinit(&collector->queued_modules);
 	free(collector);
 }
 
@@ -336,7 +354,36 @@ struct error *collector_publish_mappings(struct collector *collector, const stru
 
 struct error *collector_publish_table(struct collector *collector, uint32_t module, int memfd)
 {
-	return table_publish(bpf_map__fd(collector->programs->maps.tables), module, memfd);
+	struct error *error = collector_queue_table(collector, module, memfd);
+
+	return error ? error : collector_flush_tables(collector);
+}
+
+struct error *collector_queue_table(struct collector *collector, uint32_t module, int memfd)
+{
+	_cleanup_close_ int table = -1;
+	struct error *error;
+
+	if (module >= MODULE_LIMIT)
+		return error_create(ERROR_GENERAL, 0, NULL, "module %u is out of range", module);
+	error = table_load(memfd, &table);
+	if (error)
+		return error;
+	if (!array_reserve(&collector->queued_tables, collector->queued_tables.count + 1) ||
+	    !array_append(&collector->queued_modules, module))
+		return error_create(ERROR_GENERAL, ENOMEM, NULL, "cannot queue an unwind table");
+	array_append(&collector->queued_tables, take_fd(&table));
+	return NULL;
+}
+
+struct error *collector_flush_tables(struct collector *collector)
+{
+	struct error *error =
+		tables_publish(bpf_map__fd(collector->programs->maps.tables), collector->queued_modules.items,
+			       collector->queued_tables.items, collector->queued_tables.count);
+
+	collector_drop_queue(collector);
+	return error;
 }
 
 struct error *collector_remove_table(struct collector *collector, uint32_t module)

@@ -56,6 +56,10 @@ struct error *collector_publish_mappings(struct collector *collector, const stru
 					 size_t count, uint64_t exec_count);
 /* memfd: a sealed table (bpf/table.h), checked here in full; ERROR_BAD_FILE when it is none. Not taken. */
 struct error *collector_publish_table(struct collector *collector, uint32_t module, int memfd);
+/* The same in two steps, for several tables at once: publishing waits ~10 ms in the kernel, from 6.8 on once
+ * a flush, before that once a table. What is queued is dropped when a flush fails. */
+struct error *collector_queue_table(struct collector *collector, uint32_t module, int memfd);
+struct error *collector_flush_tables(struct collector *collector);
 struct error *collector_remove_table(struct collector *collector, uint32_t module);
 
 /* What happened to the target. The fd is readable (poll, epoll) when there is something; the callback gets

@@ -46,20 +46,31 @@ static void reset_signals(void)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+static int open_terminal(void)
+{
+	return open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
+}
+
 /* A background process that calls tcsetpgrp() is stopped by SIGTTOU, unless it blocks that. */
-static void set_foreground(pid_t group)
+static void set_foreground(int terminal_fd, pid_t group)
 {
 	sigset_t output, before;
-	int fd = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
 
-	if (fd < 0)
-		return;
 	sigemptyset(&output);
 	sigaddset(&output, SIGTTOU);
 	sigprocmask(SIG_BLOCK, &output, &before);
-	tcsetpgrp(fd, group);
+	tcsetpgrp(terminal_fd, group);
 	sigprocmask(SIG_SETMASK, &before, NULL);
-	close(fd);
+}
+
+/* Only kiln's own place in front is given to CMD: a kiln in the background (`kiln record … &`) has none to
+ * give. */
+static void pass_foreground(void)
+{
+	_cleanup_close_ int fd = open_terminal();
+
+	if (fd >= 0 && tcgetpgrp(fd) == getpgid(getppid()))
+		set_foreground(fd, getpid());
 }
 
 static bool redirect(int from, int to)
@@ -126,7 +137,7 @@ static __attribute__((noreturn)) void child_main(const struct launch_options *op
 	if (got != 1)
 		_exit(127); /* kiln has gone */
 	if (options->own_group && options->in_foreground)
-		set_foreground(getpid());
+		pass_foreground();
 	execvp(options->argv[0], options->argv);
 	child_fail(outcome_fd, STAGE_EXEC, errno);
 }
@@ -197,6 +208,8 @@ static struct error *error_not_started(const struct outcome *outcome, const char
 				    outcome->stage == STAGE_RIGHTS ? "become the invoking user" : "prepare");
 	if (outcome->saved_errno == ENOENT)
 		hint = "give the path of a program, or a name that is in PATH";
+	else if (outcome->saved_errno == EACCES && !strchr(command, '/'))
+		hint = "no program of this name in PATH that the invoking user may execute; give its path";
 	else if (outcome->saved_errno == EACCES)
 		hint = "it must be a program that the invoking user may execute (chmod +x), on no noexec "
 		       "file system";
@@ -244,5 +257,10 @@ void launch_abort(struct launch *launch)
 
 void launch_take_terminal(void)
 {
-	set_foreground(getpgrp());
+	_cleanup_close_ int fd = open_terminal();
+	pid_t group = fd < 0 ? -1 : tcgetpgrp(fd);
+
+	/* Whoever is alive in front got there by the shell's will, or is CMD's own. */
+	if (group > 0 && group != getpgrp() && kill(-group, 0) < 0 && errno == ESRCH)
+		set_foreground(fd, getpgrp());
 }

@@ -42,7 +42,8 @@ struct error *launch_release(struct launch *launch, const char *command);
 /* Ends and reaps a CMD that was not released. Does nothing after launch_release(), nor on a zeroed-out
  * launch. */
 void launch_abort(struct launch *launch);
-/* Makes the caller's process group the foreground one again: when a CMD with in_foreground has ended. */
+/* Puts the caller's process group in front of its terminal again, when a CMD with in_foreground has ended and
+ * been reaped; does nothing while somebody is there. */
 void launch_take_terminal(void);
 
 #endif

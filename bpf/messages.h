@@ -11,7 +11,7 @@ enum probe_message {
 	/* probe → kiln */
 	PROBE_TARGET = 1, /* struct target_message: at the start, and after each exec */
 	PROBE_PIDS,	  /* struct pids_message: kiln's own processes, whenever one is replaced */
-	PROBE_WORKER,	  /* + 1 fd: the socket of a (new) names worker */
+	PROBE_WORKER,	  /* struct worker_message + 1 fd: the socket of a (new) names worker */
 	PROBE_MODULE,	  /* struct probe_module_message */
 	PROBE_TABLES,	  /* struct tables_message */
 	PROBE_READY,	  /* struct ready_message + 2 fds: ring of samples, counters */
@@ -79,8 +79,13 @@ struct failed_message {
 	char hint[1024];
 };
 
+struct worker_message {
+	__u32 generation; /* 1 for the first, one more for each that replaces it */
+};
+
 struct stuck_message {
 	__u32 module;
+	__u32 generation; /* of the worker that is meant: it may have been replaced already */
 };
 
 #endif

@@ -109,13 +109,33 @@ void modules_destroy(struct modules *modules)
 
 /* ---- finding a file's entry ---- */
 
+/* Without " (deleted)", however often: whether the last one is the kernel's or a part of the name cannot be
+ * told, and deleting a file must not make another one of it. */
+static size_t find_name_length(const char *path)
+{
+	static const char suffix[] = " (deleted)";
+	size_t length = strlen(path), suffix_length = strlen(suffix);
+
+	while (length > suffix_length && !memcmp(path + length - suffix_length, suffix, suffix_length))
+		length -= suffix_length;
+	return length;
+}
+
+static bool is_same_name(const char *a, const char *b)
+{
+	size_t length = find_name_length(a);
+
+	return length == find_name_length(b) && !memcmp(a, b, length);
+}
+
 static uint64_t hash_file(const struct modules *modules, const struct map *map)
 {
 	uint64_t hash = hash_pair(modules->seed, map->inode);
+	size_t length = find_name_length(map->path);
 
 	hash = hash_pair(hash, (uint64_t)map->dev_major << 32 | map->dev_minor);
-	for (const char *p = map->path; *p; p++)
-		hash = hash_pair(hash, (unsigned char)*p);
+	for (size_t i = 0; i < length; i++)
+		hash = hash_pair(hash, (unsigned char)map->path[i]);
 	return hash;
 }
 
@@ -125,7 +145,7 @@ static bool is_file_of(const struct entry *entry, const struct map *map, uint64_
 
 	return entry->hash == hash && !entry->is_replaced && module->inode == map->inode &&
 	       module->dev_major == map->dev_major && module->dev_minor == map->dev_minor &&
-	       !strcmp(module->path, map->path);
+	       is_same_name(module->path, map->path);
 }
 
 static struct entry *find_entry(const struct modules *modules, const struct map *map, uint64_t hash)

@@ -226,13 +226,14 @@ static void on_table(void *arg, uint32_t module, int fd, const char *why)
 		error_destroy(loop_set_timer(probe->start_timer, 1, 0));
 }
 
-static void on_names_socket(void *arg, int fd)
+static void on_names_socket(void *arg, int fd, uint32_t generation)
 {
+	struct worker_message message = {.generation = generation};
 	struct probe *probe = arg;
 	_cleanup_close_ int socket = fd;
 
 	if (probe->kiln)
-		error_destroy(channel_send(probe->kiln, PROBE_WORKER, NULL, 0, &socket, 1));
+		error_destroy(channel_send(probe->kiln, PROBE_WORKER, &message, sizeof(message), &socket, 1));
 }
 
 static const struct workers_ops workers_ops = {on_table, on_names_socket, send_pids};
@@ -441,6 +442,7 @@ static struct error *load(struct probe *probe)
 
 static void on_kiln_message(void *arg, struct message *message)
 {
+	const struct stuck_message *stuck;
 	struct probe *probe = arg;
 
 	switch (message->type) {
@@ -457,9 +459,9 @@ static void on_kiln_message(void *arg, struct message *message)
 			error_destroy(collector_enable(probe->collector));
 		return;
 	case KILN_STUCK:
-		if (message->length == sizeof(struct stuck_message))
-			workers_restart_names(probe->workers,
-					      ((const struct stuck_message *)message->payload)->module);
+		stuck = message->payload;
+		if (message->length == sizeof(*stuck))
+			workers_restart_names(probe->workers, stuck->module, stuck->generation);
 		return;
 	}
 }

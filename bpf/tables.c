@@ -172,9 +172,9 @@ static struct error *map_fill(int fd, size_t bytes, const struct part *parts, si
 	return NULL;
 }
 
-/* Makes an inner array of the parts and puts it into the slot. */
-static struct error *map_publish(int outer_fd, uint32_t slot, const char *name, uint32_t value_bytes,
-				 const struct part *parts, size_t part_count)
+/* Makes an inner array of the parts. */
+static struct error *map_create(const char *name, uint32_t value_bytes, const struct part *parts,
+				size_t part_count, int *ret)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = INNER_MAP_FLAGS);
 	_cleanup_close_ int fd = -1;
@@ -193,8 +193,24 @@ static struct error *map_publish(int outer_fd, uint32_t slot, const char *name, 
 		return error;
 	if (bpf_map_freeze(fd))
 		return error_create(ERROR_GENERAL, errno, NULL, "cannot freeze a BPF array");
-	if (bpf_map_update_elem(outer_fd, &slot, &fd, BPF_ANY))
-		return error_create(ERROR_GENERAL, errno, NULL, "cannot publish a BPF array");
+	*ret = take_fd(&fd);
+	return NULL;
+}
+
+struct error *tables_publish(int tables_fd, const uint32_t *modules, const int *inner_fds, size_t count)
+{
+	LIBBPF_OPTS(bpf_map_batch_opts, options);
+	uint32_t done = (uint32_t)count;
+
+	if (!count)
+		return NULL;
+	/* The kernel waits for an RCU grace period (8 to 15 ms) at the end of each update of an array of
+	 * maps. Since 6.8 once a batch; before, or where it has no batches for them, once an element. */
+	if (count > 1 && !bpf_map_update_batch(tables_fd, modules, inner_fds, &done, &options))
+		return NULL;
+	for (size_t i = 0; i < count; i++)
+		if (bpf_map_update_elem(tables_fd, &modules[i], &inner_fds[i], BPF_ANY))
+			return error_create(ERROR_GENERAL, errno, NULL, "cannot publish an unwind table");
 	return NULL;
 }
 
@@ -216,14 +232,12 @@ static struct error *memfd_check(int memfd, size_t *ret_bytes)
 	return NULL;
 }
 
-struct error *table_publish(int tables_fd, uint32_t module, int memfd)
+struct error *table_load(int memfd, int *ret)
 {
 	struct error *error;
 	struct part part = {0};
 	void *words;
 
-	if (module >= MODULE_LIMIT)
-		return error_create(ERROR_GENERAL, 0, NULL, "module %u is out of range", module);
 	error = memfd_check(memfd, &part.bytes);
 	if (error)
 		return error;
@@ -233,7 +247,7 @@ struct error *table_publish(int tables_fd, uint32_t module, int memfd)
 	part.data = words;
 	error = table_check(words, part.bytes);
 	if (!error)
-		error = map_publish(tables_fd, module, "kiln_table", TABLE_CHUNK_BYTES, &part, 1);
+		error = map_create("kiln_table", TABLE_CHUNK_BYTES, &part, 1, ret);
 	munmap(words, part.bytes);
 	return error;
 }
@@ -252,7 +266,15 @@ struct error *mappings_publish(int mappings_fd, const struct mapping *mappings, 
 	struct mapping_header header = {.count = count, .exec_count = exec_count, .generation = generation};
 	struct part parts[] = {{&header, sizeof(header)}, {mappings, count * sizeof(*mappings)}};
 	struct error *error = mappings_check(mappings, count);
+	_cleanup_close_ int fd = -1;
+	const uint32_t slot = 0;
 
 	_Static_assert(sizeof(struct mapping_header) == sizeof(struct mapping), "the header is an element");
-	return error ? error : map_publish(mappings_fd, 0, "kiln_mappings", sizeof(struct mapping), parts, 2);
+	if (!error)
+		error = map_create("kiln_mappings", sizeof(struct mapping), parts, 2, &fd);
+	if (error)
+		return error;
+	if (bpf_map_update_elem(mappings_fd, &slot, &fd, BPF_ANY))
+		return error_create(ERROR_GENERAL, errno, NULL, "cannot publish the mappings");
+	return NULL;
 }

@@ -25,8 +25,11 @@
 /* Is this a table as bpf/table.h says, in every word? ERROR_BAD_FILE says what is not. */
 struct error *table_check(const uint32_t *words, size_t bytes);
 
-/* fd: outer array of maps "tables". */
-struct error *table_publish(int tables_fd, uint32_t module, int memfd);
+/* Checks the table in a sealed memfd and makes a frozen inner array of it; the fd is the caller's. */
+struct error *table_load(int memfd, int *ret);
+/* Puts inner arrays into the slots of their modules. tables_fd: the array of maps "tables". Waits for the
+ * kernel to forget the old ones, ~10 ms: publish together what has arrived together. */
+struct error *tables_publish(int tables_fd, const uint32_t *modules, const int *inner_fds, size_t count);
 struct error *table_remove(int tables_fd, uint32_t module); /* one that is not there is fine */
 
 /* Sorted by start, without overlaps, module ids in range? */

@@ -209,7 +209,7 @@ static struct error *start_worker(struct workers *workers, struct worker *worker
 			error = hand_over(worker, &workers->modules.items[i]);
 	}
 	if (worker->is_names)
-		workers->ops->names_socket(workers->arg, kiln_fd);
+		workers->ops->names_socket(workers->arg, kiln_fd, worker->starts);
 	return error;
 }
 
@@ -283,8 +283,10 @@ size_t workers_count_waiting(const struct workers *workers)
 	return workers->heap.count + (workers->building >= 0);
 }
 
-void workers_restart_names(struct workers *workers, uint32_t module)
+void workers_restart_names(struct workers *workers, uint32_t module, uint32_t generation)
 {
+	if (generation != workers->names.starts)
+		return;
 	for (size_t i = 0; i < workers->modules.count; i++) {
 		if (workers->modules.items[i].module == module)
 			workers->modules.items[i].names_failures++;

@@ -22,8 +22,8 @@ struct workers;
 struct workers_ops {
 	/* A table came (fd: sealed memfd, the callee's), or why there is none (fd -1). */
 	void (*table)(void *arg, uint32_t module, int fd, const char *why);
-	/* A (new) names worker: its socket for kiln, the callee's. */
-	void (*names_socket)(void *arg, int fd);
+	/* A (new) names worker: its socket for kiln, the callee's; generation counts them from 1. */
+	void (*names_socket)(void *arg, int fd, uint32_t generation);
 	/* The processes have changed. */
 	void (*pids)(void *arg);
 };
@@ -37,8 +37,9 @@ struct error *workers_add_module(struct workers *workers, uint32_t module, enum 
 				 uint64_t size_bytes, bool wants_table);
 /* Tables that are still to be answered. */
 size_t workers_count_waiting(const struct workers *workers);
-/* kiln says that the names worker does not answer. */
-void workers_restart_names(struct workers *workers, uint32_t module);
+/* kiln says that the names worker of this generation does not answer; ignored when it has been replaced
+ * since. */
+void workers_restart_names(struct workers *workers, uint32_t module, uint32_t generation);
 /* A child has ended: true when it was one of ours (and has been replaced). */
 bool workers_handle_exit(struct workers *workers, pid_t pid);
 /* Fills in at most two pids. */

@@ -124,8 +124,8 @@ static bool begins_list(const char *text, const char *at, char open)
 	       !(at - text >= 9 && !strncmp(at - 9, "operator<", 9));
 }
 
-/* "a<b<c>>::d(e)" → "a<…>::d(e)" for '<', "a<b<c>>::d(…)" for '('. ret has room: at most 3 bytes take the place
- * of 2 characters and more, or of none. */
+/* "a<b<c>>::d(e)" → "a<…>::d(e)" for '<', "a<b<c>>::d(…)" for '('. ret has room: at most 3 bytes take the
+ * place of 2 characters and more, or of none. */
 static void fold_lists(const char *text, char open, char close, char *ret)
 {
 	unsigned depth = 0;

@@ -45,8 +45,8 @@ struct error *report_dump_json(json_t *json, size_t flags,
 const char *report_format_number(uint64_t number, char ret[REPORT_NUMBER_MAX]); /* "12,402" */
 /* Cells that a text takes, near enough: code points. */
 size_t report_get_width(const char *text);
-/* At most `width` cells. What does not fit loses its template arguments first, "std::map<…>::find(int)", then the
- * parameters, then its middle. */
+/* At most `width` cells. What does not fit loses its template arguments first, "std::map<…>::find(int)", then
+ * the parameters, then its middle. */
 void report_put_text(const char *text, size_t width, FILE *stream);
 /* "name.cc:12", "" when the line is not known. */
 const char *report_format_place(const struct function *function, char *ret, size_t size);

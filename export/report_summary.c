@@ -232,7 +232,7 @@ static void put_rate(const struct summary *summary, FILE *stream)
 {
 	put_label("rate", stream);
 	put_figure(summary->hz_delivered, "%.1f Hz delivered",
-		   "delivered: unknown (target used < 0.1 s of CPU)", stream);
+		   "delivered: unknown (less than 0.1 s of CPU time)", stream);
 	put_figure(summary->facts.hz_requested, ", %.4g Hz requested", "", stream);
 	fputs(summary->facts.uses_cpu_clock ? " (cpu-clock)\n" : "\n", stream);
 }

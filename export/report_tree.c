@@ -17,6 +17,7 @@
 #define INDENT	   2
 #define INDENT_MAX 40
 #define NAME_MIN   40
+#define MARK_MAX   6 /* "  ⋯9" */
 
 /* The children of one node, of which some are still to be written. */
 struct level {
@@ -34,6 +35,7 @@ struct walk {
 	uint64_t samples;
 	uint64_t smallest; /* rows with fewer samples are left out */
 	size_t ties;	   /* of rows with exactly `smallest`: how many may still be written */
+	bool has_marks;	   /* a line has lost its callees to "⋯9" */
 	ARRAY(struct level)
 	levels;
 	ARRAY(struct tree_item)
@@ -343,7 +345,6 @@ static struct error *put_chain(struct walk *walk, struct tree_item last, size_t 
 		fputs(whole, walk->stream);
 	else if (links)
 		put_chain_ends(walk, first_name, links, &last, room);
-	fputc('\n', walk->stream);
 	return error;
 }
 
@@ -362,15 +363,24 @@ static void close_text_level(struct walk *walk)
 		report_get_pct(level->hidden_total, walk->samples));
 }
 
+/* Children none of which is shown are a mark on their parent, not a line. */
 static struct error *put_text_row(struct walk *walk, struct tree_item item, const struct tree_item **ret,
 				  size_t *ret_count)
 {
-	size_t used;
+	size_t used, room;
+	struct error *error;
 
 	put_figures(walk, &item);
-	used = 28 + put_indent(walk, walk->levels.count - 1);
-	return put_chain(walk, item, used + NAME_MIN < REPORT_COLUMNS ? REPORT_COLUMNS - used : NAME_MIN, ret,
-			 ret_count);
+	used = 28 + MARK_MAX + put_indent(walk, walk->levels.count - 1);
+	room = used + NAME_MIN < REPORT_COLUMNS ? REPORT_COLUMNS - used : NAME_MIN;
+	error = put_chain(walk, item, room, ret, ret_count);
+	if (!error && *ret_count && !is_shown(walk, *ret)) {
+		fprintf(walk->stream, "  ⋯%zu", *ret_count);
+		walk->has_marks = true;
+		*ret_count = 0;
+	}
+	fputc('\n', walk->stream);
+	return error;
 }
 
 static struct error *write_text(struct walk *walk)
@@ -397,6 +407,8 @@ static struct error *write_text(struct walk *walk)
 	}
 	if (!error && !walk->samples)
 		fputs("no samples\n", walk->stream);
+	if (!error && walk->has_marks)
+		fputs("⋯n: n callees are not shown; TOTAL has them\n", walk->stream);
 	return error;
 }
 

@@ -70,6 +70,8 @@ static void add_at(struct timeline *timeline, uint64_t time_ns, enum sample_mode
 {
 	uint64_t peak = 0;
 
+	if (timeline->last_ns < time_ns)
+		timeline->last_ns = time_ns;
 	for (size_t level = 0; level < TIMELINE_LEVELS; level++) {
 		struct timeline_bucket *bucket = take_bucket(timeline, level, time_ns);
 
@@ -91,8 +93,6 @@ void timeline_add(struct timeline *timeline, uint64_t time_ns, enum sample_mode 
 	if (time_ns > TIME_MAX_NS)
 		time_ns = TIME_MAX_NS;
 	start_ns = time_ns / second_ns * second_ns;
-	if (timeline->last_ns < time_ns)
-		timeline->last_ns = time_ns;
 	if (count == 1) {
 		add_at(timeline, time_ns, mode, end, 1);
 		return;

@@ -54,8 +54,8 @@ struct chart_axis chart_find_axis(double maximum, unsigned rows)
 
 uint64_t chart_find_time_step(uint64_t span_ns, unsigned columns, unsigned label_cells)
 {
-	static const unsigned steps_s[] = {1,	2,   5,	   10,	 15,   30,    60,    120,  300,
-					   600, 900, 1800, 3600, 7200, 21600, 43200, 86400};
+	static const unsigned steps_s[] = {1,	2,   5,	   10,	 15,   30,    60,    120,   300,
+					   600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400};
 	unsigned i;
 
 	for (i = 0; i < sizeof(steps_s) / sizeof(steps_s[0]); i++)

@@ -109,20 +109,46 @@ void code_write_place(const struct profile *profile, const struct function *func
 		snprintf(ret, capacity, "-");
 }
 
-void code_write_detail(const struct profile *profile, uint32_t number, unsigned cells, char *ret, size_t capacity)
+void code_fit_place(const struct profile *profile, const struct function *function, unsigned cells, char *ret,
+		    size_t capacity)
+{
+	char place[256], file[128];
+	const char *line;
+	unsigned line_cells;
+
+	code_write_place(profile, function, place, sizeof(place));
+	line = strrchr(place, ':');
+	line_cells = line ? (unsigned)strlen(line) : 0;
+	if (!line || canvas_text_width(place) <= cells || line_cells + 3 > cells) {
+		label_fit(place, cells, ret, capacity);
+		return;
+	}
+	place[line - place] = '\0';
+	label_fit(place, cells - line_cells, file, sizeof(file));
+	snprintf(ret, capacity, "%s:%s", file, line + 1);
+}
+
+#define DETAIL_NAME_MIN 20
+
+void code_write_detail(const struct profile *profile, uint32_t number, const char *figures, unsigned columns,
+		       char *ret, size_t capacity)
 {
 	struct function function = profile_get_function(profile, number);
-	char name[CODE_NAME_MAX], label[LABEL_MAX], place[256];
+	unsigned left = canvas_text_width(figures) + 2, wanted;
+	char name[CODE_NAME_MAX], label[LABEL_MAX], place[256], tail[258] = "", with_module[512];
+	const char *behind = tail;
 
+	left = columns > left ? columns - left : 0;
 	code_write_name(&function, name, sizeof(name));
-	label_fit(name, cells, label, sizeof(label));
+	wanted = canvas_text_width(name) < DETAIL_NAME_MIN ? canvas_text_width(name) : DETAIL_NAME_MIN;
 	code_write_place(profile, &function, place, sizeof(place));
-	if (function.module == MODULE_STACK_END)
-		snprintf(ret, capacity, "%s", label);
-	else if (!strcmp(place, "-"))
-		snprintf(ret, capacity, "%s %s", label, function.module_name);
-	else
-		snprintf(ret, capacity, "%s %s %s", label, place, function.module_name);
+	if (strcmp(place, "-") && wanted + 1 + canvas_text_width(place) <= left)
+		snprintf(tail, sizeof(tail), " %s", place);
+	snprintf(with_module, sizeof(with_module), "%s %s", tail, function.module_name);
+	if (function.module != MODULE_STACK_END && wanted + canvas_text_width(with_module) <= left)
+		behind = with_module;
+	label_fit(name, left - canvas_text_width(behind), label, sizeof(label));
+	snprintf(ret, capacity, "%s%s  %s", label, behind, figures);
 }
 
 #define TRAIL_PARTS 3

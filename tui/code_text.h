@@ -20,9 +20,13 @@ unsigned code_draw_legend(struct canvas *canvas, unsigned column, unsigned row, 
 void code_write_name(const struct function *function, char *ret, size_t capacity);
 /* "json.cc:212", "json.cc", "stripped", "-". */
 void code_write_place(const struct profile *profile, const struct function *function, char *ret, size_t capacity);
-/* Name, place and module, as the detail row begins: "json::Parser::next() json.cc:212 api-server". cells: what the
- * name may take. */
-void code_write_detail(const struct profile *profile, uint32_t function, unsigned cells, char *ret, size_t capacity);
+/* The same in at most this many cells: the line number stays. */
+void code_fit_place(const struct profile *profile, const struct function *function, unsigned cells, char *ret,
+		    size_t capacity);
+/* The detail row: "json::Parser::next() json.cc:212 api-server" and the figures behind it. When the columns do not
+ * suffice, the name is shortened first, then module and place go; the figures stay. */
+void code_write_detail(const struct profile *profile, uint32_t function, const char *figures, unsigned columns,
+		       char *ret, size_t capacity);
 
 /* Where a node stands: "all › … › Router::dispatch › json::Parser::next". */
 #define CODE_TRAIL_MAX 1024

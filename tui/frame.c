@@ -50,8 +50,8 @@ static const struct {
 	enum piece_id piece;
 	unsigned form;
 } shrinking[] = {
-	{PIECE_NAME, 2}, {PIECE_COMPLETE, 1}, {PIECE_HZ, 1},   {PIECE_SAMPLES, 1}, {PIECE_LOST, 1},
-	{PIECE_OWN, 1},	 {PIECE_STATE, 1},    {PIECE_OWN, 2},  {PIECE_SAMPLES, 2}, {PIECE_TARGET, 1},
+	{PIECE_NAME, 2}, {PIECE_HZ, 1},	      {PIECE_COMPLETE, 1}, {PIECE_SAMPLES, 1}, {PIECE_LOST, 1},
+	{PIECE_OWN, 1},	 {PIECE_STATE, 1},    {PIECE_TARGET, 1},   {PIECE_OWN, 2},     {PIECE_SAMPLES, 2},
 	{PIECE_HZ, 2},	 {PIECE_COMPLETE, 2}, {PIECE_LOST, 2},
 };
 
@@ -98,7 +98,7 @@ static void fill_target(struct piece *piece, const struct source_status *status)
 	const char *target = status->target ? status->target : "?";
 
 	snprintf(piece->text[0], sizeof(piece->text[0]), "%.60s[%u]", target, status->pid);
-	snprintf(piece->text[1], sizeof(piece->text[1]), "%u", status->pid);
+	snprintf(piece->text[1], sizeof(piece->text[1]), "%.15s", target);
 	piece->style = STYLE_HEADER;
 }
 
@@ -118,7 +118,10 @@ static void fill_figures(struct piece *pieces, const struct source_status *statu
 	piece = &pieces[PIECE_COMPLETE];
 	format_percent(status->complete_pct, complete);
 	snprintf(piece->text[0], sizeof(piece->text[0]), "stacks %s", complete);
-	snprintf(piece->text[1], sizeof(piece->text[1]), "stk %s", complete);
+	if (isnan(status->complete_pct))
+		snprintf(piece->text[1], sizeof(piece->text[1]), "stk-");
+	else /* rounded down: only what is whole is called whole */
+		snprintf(piece->text[1], sizeof(piece->text[1]), "stk%.0f%%", floor(status->complete_pct));
 	piece->style = status->complete_pct < 99 ? STYLE_WARN : STYLE_HEADER;
 	piece = &pieces[PIECE_LOST];
 	format_short(status->lost, count);

@@ -321,24 +321,21 @@ void sandwich_draw(struct sandwich *sandwich, struct canvas *canvas, struct rect
 
 /* ---- words ---- */
 
-void sandwich_describe(struct sandwich *sandwich, char *ret, size_t capacity)
+void sandwich_describe(struct sandwich *sandwich, unsigned columns, char *ret, size_t capacity)
 {
-	uint32_t selected = sandwich_get_selected(sandwich);
-	struct profile *profile = get_profile(sandwich);
+	struct function function = profile_get_function(get_profile(sandwich), get_function(sandwich));
 	const struct neighbour_list *list = get_side(sandwich, sandwich->side);
-	char detail[512], share[FORMAT_MAX], count[FORMAT_MAX], middle[LABEL_MAX];
-	struct function function = profile_get_function(profile, get_function(sandwich));
-	uint64_t samples = function.total;
+	char figures[LABEL_MAX + 128], share[FORMAT_MAX], count[FORMAT_MAX], middle[LABEL_MAX];
+	uint32_t selected = sandwich_get_selected(sandwich);
+	uint64_t samples = sandwich->place < list->count ? list->items[sandwich->place].samples : 0;
 
-	if (sandwich->side != SIDE_FUNCTION && sandwich->place < list->count)
-		samples = list->items[sandwich->place].samples;
-	label_fit(function.name, 30, middle, sizeof(middle));
-	if (selected == NEIGHBOUR_NONE)
-		snprintf(detail, sizeof(detail), "%s", sandwich->side == SIDE_CALLER ? "[root]" : "self");
-	else
-		code_write_detail(profile, selected, 40, detail, sizeof(detail));
-	snprintf(ret, capacity, "%s  %s of %s  n=%s", detail, format_share(samples, function.total, share), middle,
+	label_fit(function.name, columns / 3, middle, sizeof(middle));
+	snprintf(figures, sizeof(figures), "%s of %s  n=%s", format_share(samples, function.total, share), middle,
 		 format_count(samples, count));
+	if (selected == NEIGHBOUR_NONE)
+		snprintf(ret, capacity, "%s  %s", sandwich->side == SIDE_CALLER ? "[root]" : "self", figures);
+	else
+		code_write_detail(get_profile(sandwich), selected, figures, columns, ret, capacity);
 }
 
 void sandwich_write_scope(const struct sandwich *sandwich, char *ret, size_t capacity)

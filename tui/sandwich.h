@@ -32,7 +32,8 @@ bool sandwich_press(struct sandwich *sandwich, uint32_t key);
 /* The function under the cursor; NEIGHBOUR_NONE on root and self. */
 uint32_t sandwich_get_selected(const struct sandwich *sandwich);
 bool sandwich_find(struct sandwich *sandwich, int direction);
-void sandwich_describe(struct sandwich *sandwich, char *ret, size_t capacity);
+/* The neighbour under the cursor. */
+void sandwich_describe(struct sandwich *sandwich, unsigned columns, char *ret, size_t capacity);
 void sandwich_write_scope(const struct sandwich *sandwich, char *ret, size_t capacity);
 void sandwich_deinit(struct sandwich *sandwich);
 

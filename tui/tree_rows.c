@@ -30,6 +30,8 @@ static void follow_run(struct tree_rows *rows, struct tree_row *row)
 	const struct tree_item *children;
 
 	row->run_first = (uint32_t)rows->run.count;
+	if (rows->keeps_first && !row->parent)
+		return;
 	while (row->has_children && row->function != TREE_NO_FUNCTION && row->key != rows->zoom &&
 	       list_children(rows->tree, row->key, &children) == 1 && children[0].total == row->total) {
 		if (!array_append(&rows->run, (struct tree_link){row->key, row->function}))
@@ -68,9 +70,12 @@ static void add_children(struct tree_rows *rows, const struct tree_row *row)
 	const struct tree_item *children;
 	size_t first = rows->pending.count, count = list_children(rows->tree, row->key, &children), i;
 	bool shows_light = key_set_has(&rows->open, light.key);
-	uint32_t merged = 0;
+	uint32_t merged = 0, light_count = 0;
 
 	children = siblings_sort(&rows->siblings, children, count, rows->base / 200);
+	for (i = 0; i < count; i++)
+		light_count += tree_rows_is_light(rows, children[i].total);
+	shows_light |= light_count == 1; /* a row for one row saves nothing */
 	for (i = 0; i < count; i++) {
 		if (shows_light || !tree_rows_is_light(rows, children[i].total)) {
 			add_pending(rows, &children[i], row->key, row->depth + 1, 0);

@@ -39,6 +39,7 @@ struct tree_pending {
 
 struct tree_rows {
 	struct tree *tree;
+	bool keeps_first;       /* rows of the first level are no runs: bottom-up they are the functions themselves */
 	struct key_set open;
 	struct siblings siblings;
 	uint64_t zoom;          /* key of the first row; 0: all */

@@ -13,10 +13,10 @@ static const struct {
 } notes[] = {
 	{"*",
 	 "self: samples in the function's own code. total: also in what it called; recursion counts once."},
-	{"*", "± is the 95 % interval of a sampled share: more samples, smaller ±."},
+	{"*", "± is the 95 % interval of a sampled share."},
 	{"4", "Width is the share of samples; the blank under a frame is its own time; ⋯n are n frames "
 	      "narrower than a cell."},
-	{"1", "A core is one CPU busy all the time. The graph shows means, a column each."},
+	{"1", "A core is one CPU that is always busy; a column shows its mean."},
 	{"*", "module+0x… has no name (yet): stripped code, or its name is on the way."},
 	{"*", "Stacks that are cut have a root that says why. lost, truncated and unknown are counted and "
 	      "shown, never spread "

@@ -22,6 +22,7 @@ struct hot {
 	struct neighbours neighbours; /* of the selected function, for the panes */
 	struct sandwich sandwich;
 	enum unit unit;
+	unsigned width;               /* of the last drawing */
 	uint64_t all;                 /* samples, as of this drawing */
 	double hz;                    /* samples a CPU second; NAN unknown */
 };
@@ -135,7 +136,7 @@ static struct columns lay_out(unsigned width)
 		columns.place = 16;
 	} else if (rest >= 46) {
 		columns.module = 11;
-		columns.place = 12;
+		columns.place = 13;
 	} else if (columns.interval && rest >= 36) {
 		columns.module = 11;
 	}
@@ -243,7 +244,7 @@ static void draw_function(struct hot *hot, struct canvas *canvas, unsigned x, un
 	if (columns.module)
 		canvas_text(canvas, x, row, columns.module - 1, kind, function.module_name);
 	x += columns.module;
-	code_write_place(profile, &function, name, sizeof(name));
+	code_fit_place(profile, &function, columns.place ? columns.place - 1 : 0, name, sizeof(name));
 	if (columns.place)
 		canvas_text(canvas, x, row, columns.place - 1, STYLE_DIM, name);
 }
@@ -383,6 +384,7 @@ static void draw(struct view *view, struct canvas *canvas, struct rectangle area
 	char text[256];
 
 	refresh(hot);
+	hot->width = area.columns;
 	if (!hot->all) {
 		code_write_empty(view->context, text, sizeof(text));
 		canvas_text(canvas, area.column + 1, area.row + area.rows / 2, area.columns - 1, STYLE_NORMAL, text);
@@ -466,28 +468,32 @@ static bool find(struct view *view, int direction)
 
 /* ---- words ---- */
 
+static void describe_function(struct hot *hot, uint32_t number, char *ret, size_t capacity)
+{
+	char figures[256], self[FORMAT_MAX], interval[FORMAT_MAX], total[FORMAT_MAX], count[FORMAT_MAX];
+	struct profile *profile = hot->view.context->source->profile;
+	struct function function = profile_get_function(profile, number);
+
+	snprintf(figures, sizeof(figures), "self %s %s total %s  n=%s", format_share(function.self, hot->all, self),
+		 format_interval(function.self, hot->all, interval), format_share(function.total, hot->all, total),
+		 format_count(function.self, count));
+	code_write_detail(profile, number, figures, hot->width, ret, capacity);
+}
+
 static void describe(struct view *view, char *ret, size_t capacity)
 {
 	struct hot *hot = (struct hot *)view;
-	struct profile *profile = view->context->source->profile;
-	char detail[512], self[FORMAT_MAX], interval[FORMAT_MAX], total[FORMAT_MAX], count[FORMAT_MAX];
-	struct function function;
 
 	ret[0] = '\0';
 	refresh(hot);
 	if (!hot->all)
 		return;
-	if (sandwich_is_open(&hot->sandwich)) {
-		sandwich_describe(&hot->sandwich, ret, capacity);
-		return;
-	}
-	if (get_selected(hot) == UINT32_MAX)
-		return;
-	function = profile_get_function(profile, get_selected(hot));
-	code_write_detail(profile, get_selected(hot), 48, detail, sizeof(detail));
-	snprintf(ret, capacity, "%s  self %s %s total %s  n=%s", detail, format_share(function.self, hot->all, self),
-		 format_interval(function.self, hot->all, interval), format_share(function.total, hot->all, total),
-		 format_count(function.self, count));
+	if (sandwich_is_open(&hot->sandwich) && hot->sandwich.side != SIDE_FUNCTION)
+		sandwich_describe(&hot->sandwich, hot->width, ret, capacity);
+	else if (sandwich_is_open(&hot->sandwich))
+		describe_function(hot, sandwich_get_selected(&hot->sandwich), ret, capacity);
+	else if (get_selected(hot) != UINT32_MAX)
+		describe_function(hot, get_selected(hot), ret, capacity);
 }
 
 static void scope(struct view *view, char *ret, size_t capacity)

@@ -10,8 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SECOND	  1000000000ull
-#define WINDOW_NS (60 * SECOND)
+#define SECOND	     1000000000ull
+#define WINDOW_NS    (60 * SECOND)
+#define FULL_COLUMNS 76 /* from here on, there is room for words, bars and modules */
 
 struct overview {
 	struct view view;
@@ -101,15 +102,15 @@ static void format_peak(const struct chart *chart, unsigned count, char *ret, si
 static void draw_graph_title(const struct overview *overview, struct canvas *canvas,
 			     const struct chart *chart, unsigned count, const struct source_status *status)
 {
-	const char *window = status->elapsed_ns < WINDOW_NS ? "all"
-			     : overview->shows_all_time	    ? "all"
-							    : "last 60 s";
+	bool is_all = status->elapsed_ns < WINDOW_NS || overview->shows_all_time;
+	bool is_full = chart->area.columns >= FULL_COLUMNS;
 	char title[160], now[32] = "", peak[64];
 
 	format_peak(chart, count, peak, sizeof(peak));
 	if (status->state == SOURCE_LIVE && !isnan(status->target_cpu_cores))
 		snprintf(now, sizeof(now), "  now %.2f", status->target_cpu_cores);
-	snprintf(title, sizeof(title), "CPU (cores)%s%s  window: %s", now, peak, window);
+	snprintf(title, sizeof(title), "%s%s%s  %s%s", is_full ? "CPU (cores)" : "CPU cores", now, peak,
+		 is_full ? "window: " : "", is_all ? "all" : "last 60 s");
 	canvas_rule(canvas, chart->area.column, chart->area.row - 1, chart->area.columns, title);
 }
 
@@ -140,7 +141,9 @@ static void draw_split(struct canvas *canvas, unsigned row, const struct totals 
 	at += draw_part(canvas, at, row, STYLE_GRAPH_USER, "user", totals->user_samples, totals->samples);
 	at += draw_part(canvas, at, row, STYLE_GRAPH_KERNEL, "kernel", totals->kernel_samples,
 			totals->samples);
-	draw_part(canvas, at, row, STYLE_GRAPH_UNKNOWN, "of both cut", incomplete, totals->samples);
+	draw_part(canvas, at, row, STYLE_GRAPH_UNKNOWN,
+		  canvas_get_columns(canvas) >= FULL_COLUMNS ? "incomplete stacks" : "cut", incomplete,
+		  totals->samples);
 }
 
 static void draw_cpu(struct overview *overview, struct canvas *canvas, struct rectangle area,
@@ -277,7 +280,7 @@ static struct list_columns lay_out_list(struct rectangle area)
 {
 	struct list_columns columns = {.name = 14};
 
-	if (area.columns >= 76) {
+	if (area.columns >= FULL_COLUMNS) {
 		columns.bar = 15;
 		columns.bar_cells = 14;
 		columns.name = 30;
@@ -442,17 +445,17 @@ static void describe(struct view *view, char *ret, size_t capacity)
 		snprintf(place, sizeof(place), "  %.120s:%u", file, function.line);
 	else if (file[0])
 		snprintf(place, sizeof(place), "  %.120s", file);
-	snprintf(ret, capacity, "self %s %s  total %s %s  n=%s  %s%s  %s",
-		 format_share(function.self, totals.samples, self),
+	snprintf(ret, capacity, "%s%s  %s  self %s %s  total %s %s  n=%s", function.name, place,
+		 function.module_name, format_share(function.self, totals.samples, self),
 		 format_interval(function.self, totals.samples, self_interval),
 		 format_share(function.total, totals.samples, total),
 		 format_interval(function.total, totals.samples, total_interval),
-		 format_count(function.self, n), function.module_name, place, function.name);
+		 format_count(function.self, n));
 }
 
 static void describe_scope(struct view *view, char *ret, size_t capacity)
 {
-	snprintf(ret, capacity, "scope ▸ whole process ▸ all threads ▸ all time");
+	snprintf(ret, capacity, "whole process ▸ all time");
 }
 
 static bool find(struct view *view, int direction)

@@ -22,6 +22,7 @@ struct tree_view {
 	enum tree_direction direction;
 	struct hits hits;
 	unsigned limit; /* in limits_permille */
+	unsigned width; /* of the last drawing */
 	uint64_t all;
 };
 
@@ -51,6 +52,7 @@ static struct error *create(struct view_context *context, struct view **ret)
 	for (i = 0; i < 2; i++) {
 		enum tree_direction direction = i ? TREE_BOTTOM_UP : TREE_TOP_DOWN;
 
+		tree->sides[i].rows.keeps_first = direction == TREE_BOTTOM_UP;
 		error = tree_create(context->source->profile, direction, &tree->sides[i].rows.tree);
 		if (error) {
 			destroy(&tree->view);
@@ -290,6 +292,7 @@ static void draw(struct view *view, struct canvas *canvas, struct rectangle area
 	unsigned head = area.rows > 1, height = area.rows - head, i;
 	char text[256];
 
+	tree->width = area.columns;
 	rebuild(tree, height);
 	if (!tree->all) {
 		code_write_empty(view->context, text, sizeof(text));
@@ -539,21 +542,21 @@ static void describe(struct view *view, char *ret, size_t capacity)
 {
 	struct tree_view *tree = (struct tree_view *)view;
 	const struct tree_row *row = get_selected(tree);
-	char detail[512], self[FORMAT_MAX], total[FORMAT_MAX], interval[FORMAT_MAX], count[FORMAT_MAX];
+	char figures[256], self[FORMAT_MAX], total[FORMAT_MAX], interval[FORMAT_MAX], count[FORMAT_MAX];
 
 	ret[0] = '\0';
 	if (!row || !tree->all)
 		return;
-	if (row->merged)
-		snprintf(detail, sizeof(detail), "%u %s, each below %g%%", row->merged, get_light_word(tree, row),
-			 limits_permille[tree->limit] / 10.0);
-	else if (row->function == TREE_NO_FUNCTION)
-		write_function(tree, row->function, detail, sizeof(detail));
-	else
-		code_write_detail(get_profile(tree), row->function, 48, detail, sizeof(detail));
-	snprintf(ret, capacity, "%s  self %s total %s %s  n=%s", detail, format_share(row->self, tree->all, self),
+	snprintf(figures, sizeof(figures), "self %s total %s %s  n=%s", format_share(row->self, tree->all, self),
 		 format_share(row->total, tree->all, total), format_interval(row->total, tree->all, interval),
 		 format_count(row->total, count));
+	if (row->merged)
+		snprintf(ret, capacity, "%u %s, each below %g%%  %s", row->merged, get_light_word(tree, row),
+			 limits_permille[tree->limit] / 10.0, figures);
+	else if (row->function == TREE_NO_FUNCTION)
+		snprintf(ret, capacity, "all samples  n=%s", count);
+	else
+		code_write_detail(get_profile(tree), row->function, figures, tree->width, ret, capacity);
 }
 
 static void scope(struct view *view, char *ret, size_t capacity)

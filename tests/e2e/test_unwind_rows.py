@@ -194,7 +194,7 @@ def compare(tool, path):
 
 
 def main():
-    tool = os.environ.get("KILN_DUMP_TABLE") or os.path.join(os.environ.get("KILN_BUILD", "build"),
+    tool = os.environ.get("KILN_DUMP_TABLE") or os.path.join(os.environ.get("O", "build"),
                                                              "tests/tools/dump_table")
     if not shutil.which("readelf"):
         print("1..0 # SKIP readelf (binutils) is not installed")

@@ -100,7 +100,7 @@ static const char *check_page(const uint32_t *words, uint32_t begin, uint32_t en
 	return NULL;
 }
 
-const char *table_check(const uint32_t *words, size_t count)
+const char *table_check_file(const uint32_t *words, size_t count)
 {
 	const struct table_header *header = header_of(words);
 	const uint32_t *pages;

@@ -22,7 +22,7 @@ void table_unmap(struct table_map *map);
 
 /* Every invariant that bpf/table.h states; NULL, or the first one that is broken. Only a table that passed
  * may be given to the functions below. */
-const char *table_check(const uint32_t *words, size_t count);
+const char *table_check_file(const uint32_t *words, size_t count);
 
 /* The rule at a file offset; of an offset outside of all pages the gap. */
 struct unwind_rule table_lookup(const uint32_t *words, uint64_t offset);

@@ -76,7 +76,7 @@ static struct error *print_rows(int fd, int memfd)
 		return error;
 	if (!table_map(memfd, &map))
 		return error_create(ERROR_GENERAL, 0, NULL, "mmap the table");
-	broken = table_check(map.words, map.count);
+	broken = table_check_file(map.words, map.count);
 	if (broken)
 		error = error_create(ERROR_GENERAL, 0, NULL, "the table is wrong: %s", broken);
 	else

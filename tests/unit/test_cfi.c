@@ -49,7 +49,7 @@ static void module_build(int fd, struct module *ret)
 	}
 	assert_string_equal(ret->why, "");
 	assert_true(table_map(memfd, &ret->table));
-	broken = table_check(ret->table.words, ret->table.count);
+	broken = table_check_file(ret->table.words, ret->table.count);
 	assert_string_equal(broken ?: "good", "good");
 	elf = elf_begin(fd, ELF_C_READ_MMAP, NULL);
 	assert_null(segments_init(elf, &ret->segments));

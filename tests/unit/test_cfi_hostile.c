@@ -73,7 +73,7 @@ static enum outcome build(int fd, struct cfi_figures *figures, bool with_words)
 	}
 	if (*why || !table_map(memfd, &map))
 		return OUTCOME_BROKEN;
-	broken = table_check(map.words, map.count);
+	broken = table_check_file(map.words, map.count);
 	if (broken)
 		printf("# the table is wrong: %s\n", broken);
 	table_unmap(&map);
@@ -382,7 +382,7 @@ static struct cfi_figures special_build(struct image *image, struct table_map *r
 	assert_null(cfi_build_table(fd, &memfd, &status, why, &figures));
 	assert_string_equal(why, "");
 	assert_true(table_map(memfd, ret_map));
-	assert_string_equal(table_check(ret_map->words, ret_map->count) ?: "good", "good");
+	assert_string_equal(table_check_file(ret_map->words, ret_map->count) ?: "good", "good");
 	return figures;
 }
 

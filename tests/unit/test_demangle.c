@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static char result[NAME_LENGTH_MAX + 1];
 
@@ -94,28 +95,37 @@ static void test_long_names(void **state)
 	free(name);
 }
 
-/* Each argument repeats the one before twice: the text doubles with each, 2^60 bytes in all. */
+static void append_substitution(char *name, int number)
+{
+	static const char digits[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+
+	if (number == 0)
+		strcat(name, "S_");
+	else if (number <= 36)
+		sprintf(name + strlen(name), "S%c_", digits[number - 1]);
+	else
+		sprintf(name + strlen(name), "S%c%c_", digits[(number - 1) / 36], digits[(number - 1) % 36]);
+}
+
+/* f(a<int, int>, b<a<int, int>, a<int, int>>, …): each argument has the one before twice. 330 bytes of name
+ * stand for half a gigabyte of text, and c++filt writes all of it. */
 static void test_exploding(void **state)
 {
-	char name[1000] = "_Z1fSt4pairIiiE";
+	char name[1000] = "_Z1f1aIiiE";
 	size_t length;
 
-	for (int i = 0; i < 10; i++)
-		sprintf(name + strlen(name), "S%c_", '0' + i);
-	demangle_name(name, strlen(name), result);
-	strcpy(name, "_Z1f1aIiiE");
-	for (int i = 0; i < 60; i++) {
-		char seq[8] = "_";
-		int number = i; /* the template-id made last */
-
-		if (number)
-			sprintf(seq, "%c_", number <= 10 ? '0' + number - 1 : 'A' + number - 11);
-		if (number > 36)
-			break;
-		sprintf(name + strlen(name), "1%cIS%sS%sE", 'b', seq, seq);
+	for (int i = 0; i < 27; i++) {
+		sprintf(name + strlen(name), "2b%cI", 'a' + i % 26);
+		append_substitution(name, 2 * i + 1);
+		append_substitution(name, 2 * i + 1);
+		strcat(name, "E");
 	}
+	alarm(10);
 	length = demangle_name(name, strlen(name), result);
-	assert_true(length <= NAME_LENGTH_MAX);
+	alarm(0);
+	assert_in_range(length, NAME_LENGTH_MAX - 3, NAME_LENGTH_MAX);
+	assert_memory_equal(result, "f(a<int, int>, ba<a<int, int>, a<int, int> >, bb<", 49);
+	assert_string_equal(result + length - 3, "…");
 }
 
 /* As deep as a name can be: must not need more than the stack of an ordinary process, half of it. */

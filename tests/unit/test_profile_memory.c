@@ -65,7 +65,7 @@ void *reallocarray(void *old, size_t count, size_t size)
 }
 #endif
 
-#define SAMPLES 1500
+#define SAMPLES 400
 
 static uint32_t state_of_random;
 
@@ -246,7 +246,7 @@ static void test_long_shortage(void **state)
 	print_message("# the sanitizer has its own allocator\n");
 	skip();
 #endif
-	for (long after = 0; run(after, 60); after += 3)
+	for (long after = 0; run(after, 60); after += 17)
 		;
 }
 

@@ -45,7 +45,7 @@ static struct table_map finish(struct table_writer *writer)
 	assert_null(table_writer_finish(writer, &memfd, &words));
 	assert_true(table_map(memfd, &map));
 	assert_int_equal(map.count, words);
-	assert_string_equal(table_check(map.words, map.count) ?: "good", "good");
+	assert_string_equal(table_check_file(map.words, map.count) ?: "good", "good");
 	table_writer_deinit(writer);
 	return map;
 }

@@ -154,7 +154,7 @@ static void table_end(void)
 
 	world.table[page_at] = row_at;
 	/* What the walker is fed here, the probe would publish. */
-	error = table_check(world.table, CHUNKS * TABLE_CHUNK_BYTES);
+	error = table_check_file(world.table, CHUNKS * TABLE_CHUNK_BYTES);
 	if (error)
 		fail_msg("%s", error_get_message(error));
 }

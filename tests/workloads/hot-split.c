@@ -1,4 +1,5 @@
-/* Two hot functions with a known ratio: hot_three() does three times the work of hot_one(); in argv[1] threads (1). */
+/* Two hot functions with a known ratio: hot_three() does three times the work of hot_one(); in argv[1]
+ * threads (1). */
 #include "workload.h"
 
 #include <pthread.h>

@@ -18,7 +18,7 @@ static void *run_thread(void *arg)
 	uint64_t value = (uintptr_t)arg;
 
 	for (;;)
-		value = thread_work(value);
+		workload_sink = value = thread_work(value);
 	return NULL;
 }
 

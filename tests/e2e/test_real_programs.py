@@ -1,0 +1,119 @@
+#!/usr/bin/python3
+"""Programs that nobody here wrote: complete stacks, closed accounts, and the same self times as perf."""
+
+import contextlib
+import os
+import shutil
+import subprocess
+
+import harness as h
+import oracle
+
+SECONDS = 12
+HZ = 999
+PYTHON = "import random\nr = random.Random(1)\nd = [r.random() for _ in range(200000)]\nwhile True:\n sorted(d)\n"
+SQL = ("with recursive c(x) as (select 1 union all select x+1 from c where x < 2000000000) "
+       "select count(*), sum(x % 7), max(hex(x)) from c;")
+
+
+def find(program):
+    path = shutil.which(program, path="/usr/bin:/bin:/usr/sbin")
+    if not path:
+        raise h.Skip(f"{program} is not installed")
+    return path
+
+
+@contextlib.contextmanager
+def redis():
+    """redis-server, and a benchmark that keeps it busy; both on loopback, bounded, and killed at the end."""
+    server, client, bench = find("redis-server"), find("redis-cli"), find("redis-benchmark")
+    with h.scratch() as directory:
+        socket = directory + "/redis.sock"
+        with h.spawn(server, "--port", "0", "--unixsocket", socket, "--save", "", "--dir", directory) as process:
+            h.wait_until(lambda: subprocess.run([client, "-s", socket, "ping"], capture_output=True,
+                                                check=False).stdout == b"PONG\n", "redis answers")
+            with h.spawn(bench, "-s", socket, "-q", "-n", "100000000", "-c", "8", "-P", "8", "-r", "100000",
+                         "-t", "set"):
+                yield process
+
+
+@contextlib.contextmanager
+def sqlite():
+    with h.spawn(find("sqlite3"), ":memory:", SQL) as process:
+        yield process
+
+
+@contextlib.contextmanager
+def python():
+    with h.spawn("/usr/bin/python3", "-c", PYTHON) as process:
+        yield process
+
+
+def compare(program, seconds=SECONDS, least=10000):
+    h.need_root()
+    perf = find("perf")
+    with program() as target, h.scratch() as directory:
+        h.wait_until(lambda: int(open(f"/proc/{target.pid}/stat").read().rpartition(")")[2].split()[11]) > 20,
+                     "the target works", 30)
+        maps = oracle.mappings(target.pid)
+        data = directory + "/perf.data"
+        with h.spawn(perf, "record", "-q", "-e", "cpu-clock", "-F", str(HZ), "-p", str(target.pid), "-o", data,
+                     "timeout", str(seconds), "tail", "-f", "/dev/null") as recorder:
+            path = h.record_pid(target.pid, directory, seconds, hz=HZ)
+            recorder.wait(timeout=60)
+        summary = h.report(path)
+        h.check_accounts(summary)
+        cpu = summary["cpu"]
+        complete = cpu["stacks"]["complete"] / cpu["samples"]
+        h.expect(sum(summary["lost"].values()) == 0, f"lost: {summary['lost']}")
+        h.expect(complete >= 0.99, f"complete {complete:.4f}: {cpu['stacks']}")
+        modules = oracle.Modules()
+        ours, theirs = oracle.from_snapshot(path, modules), oracle.from_perf(data, maps, modules)
+        total_ours, total_theirs = sum(ours.values()), sum(theirs.values())
+        print(f"# {cpu['samples']} samples (perf {total_theirs}), {100 * complete:.3f} % complete, "
+              f"{summary['overhead']['probe_ns']:.0f} ns a sample")
+        h.expect(total_ours == cpu["samples"], "every sample is in the snapshot")
+        h.expect(min(total_ours, total_theirs) >= least, f"too few samples: {total_ours}, {total_theirs}")
+        for name, count in theirs.most_common(5):
+            expected, got = 100 * count / total_theirs, 100 * ours[name] / total_ours
+            print(f"# {name}: perf {expected:.1f} %, kiln {got:.1f} %")
+            h.expect(abs(expected - got) <= 3, f"{name}: perf {expected:.2f} %, kiln {got:.2f} %")
+
+
+def test_redis_server_under_load():
+    compare(redis, seconds=SECONDS + 6, least=10000)
+
+
+def test_sqlite3_in_a_recursive_query():
+    compare(sqlite)
+
+
+def test_python3_sorting():
+    compare(python)
+
+
+def test_clang_compiling():
+    """libLLVM: 860,973 rows of unwind table, deep C++ stacks."""
+    h.need_root()
+    clang = find("clang++")
+    with h.scratch() as directory:
+        source = directory + "/big.cc"
+        with open(source, "w", encoding="utf-8") as file:
+            file.write("#include <bits/stdc++.h>\n" + "\n".join(
+                f"template <int N> struct s{i} {{ std::map<std::string, std::vector<int>> m; int f() {{ "
+                f"std::sort(m[\"x\"].begin(), m[\"x\"].end()); return N; }} }}; int g{i}() {{ return s{i}<{i}>().f(); }}"
+                for i in range(400)))
+        path = h.record("-F", 499, "-d", 10, "-o", directory + "/clang.kiln", "--", clang, "-O2", "-c", source,
+                        "-o", "/dev/null", seconds=120)
+        summary = h.report(path)
+        h.check_accounts(summary)
+        cpu = summary["cpu"]
+        complete = cpu["stacks"]["complete"] / cpu["samples"]
+        print(f"# {cpu['samples']} samples, {100 * complete:.3f} % complete, broken {cpu['stacks']['broken']}, "
+              f"{summary['overhead']['probe_ns']:.0f} ns a sample, lost {sum(summary['lost'].values())}")
+        h.expect(cpu["samples"] >= 2000, f"{cpu}")
+        h.expect(complete >= 0.97, f"complete {complete:.4f}: {cpu['stacks']}")
+
+
+if __name__ == "__main__":
+    h.main([test_redis_server_under_load, test_sqlite3_in_a_recursive_query, test_python3_sorting, test_clang_compiling])

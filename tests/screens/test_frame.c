@@ -1,0 +1,447 @@
+/* The dashboard's frame, the overview and the help: golden screens, states in words, keys. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "tests/support/fixture.h"
+#include "tests/support/screen.h"
+#include "tui/app.h"
+#include "tui/commands.h"
+
+#include <errno.h>
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define S 1000000000ull
+
+static struct profile *profile;
+
+static int create_profile(void **state)
+{
+	return fixture_profile_create(&profile) ? -1 : 0;
+}
+
+static int destroy_profile(void **state)
+{
+	profile_destroy(profile);
+	return 0;
+}
+
+static const unsigned sizes[][2] = {{100, 30}, {80, 24}, {60, 20}};
+
+static void assert_golden_at_all_sizes(const char *name, const char *keys)
+{
+	char golden[80];
+	size_t i;
+
+	for (i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		struct screen *screen = screen_create_app(profile, NULL, sizes[i][0], sizes[i][1]);
+
+		screen_press(screen, keys);
+		snprintf(golden, sizeof(golden), "%s-%ux%u", name, sizes[i][0], sizes[i][1]);
+		screen_assert_golden(screen, golden);
+		screen_destroy(screen);
+	}
+}
+
+static void test_overview(void **state)
+{
+	assert_golden_at_all_sizes("overview", "");
+}
+
+static void test_overview_moved_and_all_time(void **state)
+{
+	assert_golden_at_all_sizes("overview-all", "wjj");
+}
+
+static void test_help(void **state)
+{
+	assert_golden_at_all_sizes("help", "?");
+}
+
+static void test_ascii(void **state)
+{
+	const struct app_options options = {.ascii = true};
+	struct screen *screen = screen_create_app(profile, &options, 80, 24);
+	const char *text = screen_text(screen);
+
+	for (; *text; text++)
+		assert_true((unsigned char)*text < 0x7f);
+	screen_assert_golden(screen, "overview-ascii-80x24");
+	screen_destroy(screen);
+}
+
+/* ---- states ---- */
+
+static struct screen *create_empty(struct profile **ret)
+{
+	assert_null(profile_create(ret));
+	return screen_create_app(*ret, NULL, 80, 24);
+}
+
+static void test_no_samples(void **state)
+{
+	struct profile *empty;
+	struct screen *screen = create_empty(&empty);
+	struct source_status *status = screen_status(screen);
+
+	status->target = "sleeper";
+	status->pid = 77;
+	status->hz_requested = 99;
+	status->state = SOURCE_STARTING;
+	screen_assert_shows(screen, "attaching");
+	status->state = SOURCE_LIVE;
+	status->elapsed_ns = S / 2;
+	screen_assert_shows(screen, "no samples yet");
+	status->elapsed_ns = 3 * S;
+	status->target_cpu_cores = 0;
+	screen_assert_shows(screen, "0 samples after 3.00 s: target is idle (0.0 % CPU)");
+	screen_assert_golden(screen, "no-samples-80x24");
+	status->target_cpu_cores = 0.85;
+	screen_assert_shows(screen, "but the target uses 85.0 % CPU");
+	status->target_cpu_cores = NAN;
+	screen_assert_shows(screen, "CPU use is not known");
+	status->state = SOURCE_EXITED;
+	status->exit_kind = EXIT_CODE;
+	status->exit_value = 3;
+	screen_assert_shows(screen, "0 samples: the target exited 3 at 00:03");
+	status->state = SOURCE_SNAPSHOT;
+	screen_assert_shows(screen, "this snapshot has no samples");
+	screen_press(screen, "1234jk<Enter><Esc>gG/x<Enter>nNw"); /* nothing to show is no fault */
+	screen_destroy(screen);
+	profile_destroy(empty);
+}
+
+static void test_exited(void **state)
+{
+	struct screen *screen = screen_create_app(profile, NULL, 100, 30);
+	struct source_status *status = screen_status(screen);
+
+	screen_press(screen, "");
+	status->state = SOURCE_EXITED;
+	status->exit_kind = EXIT_SIGNAL;
+	status->exit_value = SIGKILL;
+	screen_assert_shows(screen, "● EXITED 137 (SIGKILL) at 01:32. Data kept. S save  q quit");
+	screen_press(screen, "j"); /* where there is room it stays */
+	screen_assert_shows(screen, "● EXITED 137 (SIGKILL)");
+	screen_assert_golden(screen, "exited-100x30");
+	screen_resize(screen, 60, 20);
+	screen_press(screen, "j");
+	screen_assert_shows(screen, "●EXITED");
+	screen_assert_hides(screen, "Data kept");
+	screen_destroy(screen);
+}
+
+static void test_states_in_the_header(void **state)
+{
+	struct screen *screen = screen_create_app(profile, NULL, 80, 24);
+	struct source_status *status = screen_status(screen);
+
+	status->state = SOURCE_PAUSED;
+	screen_assert_shows(screen, "‖ PAUSED 01:32");
+	status->state = SOURCE_SNAPSHOT;
+	screen_assert_shows(screen, "■ SNAPSHOT 01:32");
+	status->state = SOURCE_LOST;
+	screen_assert_shows(screen, "PROBE DIED");
+	screen_assert_shows(screen, "The probe died at 01:32. Data kept.");
+	status->state = SOURCE_LIVE;
+	screen_press(screen, "k");
+	status->lost = 812;
+	screen_assert_shows(screen, "lost 812");
+	screen_assert_shows(screen, "lost 812 samples (");
+	status->lost = 0;
+	status->tables_total = 31;
+	status->tables_ready = 14;
+	screen_assert_shows(screen, "reading unwind tables 14/31");
+	status->tables_ready = 31;
+	status->names_pending = 4000;
+	screen_assert_shows(screen, "reading names: 4000 to come");
+	screen_destroy(screen);
+}
+
+static void test_header_shrinks_by_priority(void **state)
+{
+	struct screen *screen = screen_create_app(profile, NULL, 140, 24);
+
+	screen_assert_shows(screen, " kiln │ api-server[4242] │ ● LIVE 01:32 │ cpu ");
+	screen_resize(screen, 60, 24);
+	screen_assert_shows(screen, "●LIVE 01:32");
+	screen_assert_shows(screen, "lost0");
+	screen_assert_shows(screen, "ovh0.4%");
+	screen_assert_shows(screen, "stk98%");
+	screen_resize(screen, 40, 24);
+	screen_assert_shows(screen, "api-server ●LIVE 01:32");
+	screen_assert_shows(screen, "lost0");
+	screen_destroy(screen);
+}
+
+static void test_too_small(void **state)
+{
+	struct screen *screen = screen_create_app(profile, NULL, 38, 9);
+
+	screen_assert_golden(screen, "too-small-38x9");
+	screen_destroy(screen);
+}
+
+/* Every screen at every size, with keys: no fault, whatever fits. */
+static void test_every_size(void **state)
+{
+	struct screen *screen = screen_create_app(profile, NULL, 1, 1);
+	unsigned columns, rows;
+
+	for (columns = 1; columns <= 130; columns += 3) {
+		for (rows = 1; rows <= 40; rows += 2) {
+			screen_resize(screen, columns, rows);
+			screen_press(screen, "1jwk?<Esc>2j3j4j/x<Esc>");
+		}
+	}
+	screen_resize(screen, 300, 100);
+	screen_press(screen, "1234");
+	screen_destroy(screen);
+}
+
+/* ---- keys ---- */
+
+static void test_screens(void **state)
+{
+	struct screen *screen = screen_create_app(profile, NULL, 100, 30);
+
+	screen_assert_shows(screen, "[1 Over]");
+	screen_press(screen, "2");
+	screen_assert_shows(screen, "[2 Hot]");
+	screen_press(screen, "]");
+	screen_assert_shows(screen, "[3 Tree]");
+	screen_press(screen, "[[");
+	screen_assert_shows(screen, "[1 Over]");
+	screen_press(screen, "[");
+	screen_assert_shows(screen, "[4 Flame]");
+	screen_destroy(screen);
+}
+
+static void test_quit(void **state)
+{
+	struct screen *screen = screen_create_app(profile, NULL, 100, 30);
+
+	assert_false(screen_press(screen, "<Esc>")); /* never quits */
+	assert_false(screen_press(screen, "<Esc><Esc>"));
+	assert_false(screen_press(screen, "?q")); /* closes the help */
+	screen_assert_hides(screen, "help: Overview");
+	assert_true(screen_press(screen, "q"));
+	assert_true(screen_press(screen, "?Q"));
+	assert_true(screen_press(screen, "<C-c>"));
+	assert_false(screen_press(screen, "/qQ")); /* in the prompt they are letters */
+	screen_assert_shows(screen, "/qQ");
+	screen_destroy(screen);
+}
+
+static void test_help_scrolls(void **state)
+{
+	struct screen *screen = screen_create_app(profile, NULL, 60, 20);
+
+	screen_press(screen, "<F1>");
+	screen_assert_shows(screen, "help: Overview");
+	screen_assert_shows(screen, "MOVE");
+	screen_assert_shows(screen, "↓ more");
+	screen_press(screen, "<PgDn><PgDn><PgDn>");
+	screen_assert_hides(screen, "MOVE");
+	screen_assert_hides(screen, "↓ more");
+	screen_press(screen, "<PgUp><PgUp><PgUp>");
+	screen_assert_shows(screen, "MOVE");
+	screen_destroy(screen);
+}
+
+static void test_enter_goes_to_the_function(void **state)
+{
+	struct screen *screen = screen_create_app(profile, NULL, 100, 30);
+
+	screen_press(screen, "j<Enter>");
+	screen_assert_shows(screen, "[2 Hot]");
+	screen_assert_shows(screen, "▸");
+	screen_destroy(screen);
+}
+
+static void test_search(void **state)
+{
+	struct screen *screen = screen_create_app(profile, NULL, 100, 30);
+
+	screen_press(screen, "n");
+	screen_assert_shows(screen, "nothing to find yet");
+	screen_press(screen, "/MEMMOVE");
+	screen_assert_shows(screen, "/MEMMOVE");
+	screen_press(screen, "<Enter>");
+	screen_assert_shows(screen, "no match for /MEMMOVE/"); /* a capital: case counts */
+	screen_press(screen, "/__MEM<BS><BS><BS>memmove|sha256<Enter>");
+	screen_assert_shows(screen, "▸  5.7%");
+	screen_assert_golden(screen, "overview-search-100x30");
+	screen_press(screen, "n");
+	screen_assert_hides(screen, "▸  5.7%");
+	screen_press(screen, "N");
+	screen_assert_shows(screen, "▸  5.7%");
+	screen_press(screen, "/zzz<Esc>"); /* cancelled: the search before is back */
+	screen_assert_shows(screen, "/__memmove|sha256/");
+	screen_press(screen, "<Esc>");
+	screen_assert_hides(screen, "/__memmove|sha256/");
+	screen_destroy(screen);
+}
+
+static void test_hostile_patterns(void **state)
+{
+	struct screen *screen = screen_create_app(profile, NULL, 100, 30);
+
+	screen_press(screen, "/foo(");
+	screen_assert_shows(screen, "Unmatched (");
+	screen_press(screen, "<Enter>"); /* stays open, so that it can be mended */
+	screen_assert_shows(screen, "/foo( ");
+	screen_press(screen, "<Esc>/(((a{99}){99}){99})");
+	screen_assert_shows(screen, "more than one {n,m}");
+	screen_press(screen, "<Esc>/(a)\\1");
+	screen_assert_shows(screen, "back references");
+	screen_press(screen, "<Esc>/a{99999999}");
+	screen_assert_shows(screen, "too large");
+	screen_press(screen, "<Esc>/");
+	for (unsigned i = 0; i < 300; i++)
+		screen_press(screen, "中");
+	screen_press(screen, "<Enter><Esc>");
+	screen_destroy(screen);
+}
+
+static void test_save(void **state)
+{
+	struct screen *screen = screen_create_app(profile, NULL, 100, 30);
+
+	screen_press(screen, "S");
+	assert_int_equal(screen_calls(screen).saves, 1);
+	screen_assert_shows(screen, "saving");
+	screen_press(screen, "S");
+	screen_assert_shows(screen, "not saved: a save is running already");
+	screen_finish_save(screen, NULL, "/data/api-server-4242.kiln");
+	screen_assert_shows(screen, "saved /data/api-server-4242.kiln");
+	screen_press(screen, "j");
+	screen_assert_hides(screen, "saved");
+	screen_press(screen, "S");
+	screen_finish_save(screen, error_create(ERROR_GENERAL, ENOSPC, "free some room", "/data/x"), NULL);
+	screen_assert_shows(screen, "not saved: /data/x: No space left on device. free some room");
+	screen_destroy(screen);
+}
+
+static void test_suspend_pauses_first(void **state)
+{
+	struct screen *screen = screen_create_app(profile, NULL, 100, 30);
+
+	screen_press(screen, "<C-z>");
+	assert_int_equal(screen_calls(screen).pauses, 1);
+	assert_int_equal(screen_calls(screen).resumes, 1);
+	screen_status(screen)->state = SOURCE_EXITED; /* nothing is collected: nothing to pause */
+	screen_press(screen, "<C-z>");
+	assert_int_equal(screen_calls(screen).pauses, 1);
+	screen_destroy(screen);
+}
+
+static void test_notes_are_said_once(void **state)
+{
+	const struct app_options options = {.note = "output of CMD: /tmp/out.txt"};
+	struct screen *screen = screen_create_app(profile, &options, 100, 30);
+
+	screen_assert_shows(screen, "output of CMD: /tmp/out.txt");
+	screen_press(screen, "j");
+	screen_assert_hides(screen, "output of CMD");
+	screen_status(screen)->note = "the target has executed another program";
+	screen_assert_shows(screen, "the target has executed another program");
+	screen_press(screen, "j");
+	screen_assert_hides(screen, "the target has executed");
+	screen_destroy(screen);
+}
+
+/* The same picture when nothing changed: what term.c needs to write no byte. */
+static void test_drawing_twice_is_the_same(void **state)
+{
+	struct screen *screen = screen_create_app(profile, NULL, 100, 30);
+	char *first;
+
+	for (char key = '1'; key <= '4'; key++) {
+		char keys[2] = {key};
+
+		screen_press(screen, keys);
+		first = strdup(screen_text(screen));
+		assert_string_equal(first, screen_text(screen));
+		free(first);
+	}
+	screen_destroy(screen);
+}
+
+/* ---- the list of commands ---- */
+
+static bool is_listed(const char *key, char screen_key)
+{
+	size_t i, length = strlen(key);
+
+	for (i = 0; i < commands_count; i++) {
+		const char *at = commands[i].keys;
+
+		if (!command_is_on_screen(&commands[i], screen_key))
+			continue;
+		while ((at = strstr(at, key))) {
+			if ((at == commands[i].keys || at[-1] == ' ') && (at[length] == ' ' || !at[length]))
+				return true;
+			at++;
+		}
+	}
+	return false;
+}
+
+/* What the row of keys of a screen promises ("Enter open  s sort") is in the help, too. */
+static void test_hints_are_commands(void **state)
+{
+	const struct view_ops *const views[] = {&view_overview, &view_hot, &view_tree, &view_flame};
+	size_t i;
+
+	for (i = 0; i < 4; i++) {
+		const char *hint = views[i]->keys, *next;
+
+		for (; hint; hint = next) {
+			char *key = strndup(hint, strcspn(hint, " "));
+
+			if (!is_listed(key, views[i]->key))
+				fail_msg("%s: the key %s is not in commands.def", views[i]->name, key);
+			free(key);
+			next = strstr(hint, "  ");
+			next = next ? next + 2 : NULL;
+		}
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_overview),
+		cmocka_unit_test(test_overview_moved_and_all_time),
+		cmocka_unit_test(test_help),
+		cmocka_unit_test(test_ascii),
+		cmocka_unit_test(test_no_samples),
+		cmocka_unit_test(test_exited),
+		cmocka_unit_test(test_states_in_the_header),
+		cmocka_unit_test(test_header_shrinks_by_priority),
+		cmocka_unit_test(test_too_small),
+		cmocka_unit_test(test_every_size),
+		cmocka_unit_test(test_screens),
+		cmocka_unit_test(test_quit),
+		cmocka_unit_test(test_help_scrolls),
+		cmocka_unit_test(test_enter_goes_to_the_function),
+		cmocka_unit_test(test_search),
+		cmocka_unit_test(test_hostile_patterns),
+		cmocka_unit_test(test_save),
+		cmocka_unit_test(test_suspend_pauses_first),
+		cmocka_unit_test(test_notes_are_said_once),
+		cmocka_unit_test(test_drawing_twice_is_the_same),
+		cmocka_unit_test(test_hints_are_commands),
+	};
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests(tests, create_profile, destroy_profile);
+}
