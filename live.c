@@ -261,6 +261,8 @@ static struct error *run_dashboard(struct live *live)
 	if (*probe_get_output_path()) {
 		snprintf(note, sizeof(note), "the command's output goes to %s", probe_get_output_path());
 		app_options.note = note;
+		/* Among the events too: the message row shows newer things after a while. */
+		error_destroy(profile_add_event(session_get_source(live->session)->profile, 0, note));
 	}
 	error = app_create(session_get_source(live->session), &app_options, &live->app);
 	if (!error)

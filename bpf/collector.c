@@ -72,7 +72,6 @@ static void cleanup_collector(struct collector **collector)
 static struct {
 	bool is_verbose;
 	char last[256]; /* the warning that explains the most */
-	bool has_verifier;
 } said;
 
 /* The line of a verifier log that says what was wrong is the last one before its statistics. */
@@ -85,7 +84,6 @@ static void said_keep_verifier(char *text)
 	*end = '\0';
 	line = strrchr(text, '\n');
 	snprintf(said.last, sizeof(said.last), "%s", line ? line + 1 : text);
-	said.has_verifier = true;
 }
 
 static int said_print(enum libbpf_print_level level, const char *format, va_list args)

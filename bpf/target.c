@@ -7,230 +7,24 @@
 #include "base/array.h"
 #include "base/cleanup.h"
 #include "base/text.h"
+#include "bpf/process.h"
 
 #include <ctype.h>
 #include <dirent.h>
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <poll.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
-#include <sys/stat.h>
 #include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
 
-#define PROCESS_FLAG_KERNEL_THREAD                                                                           \
-	0x00200000    /* PF_KTHREAD, include/linux/sched.h; field 9 of /proc/PID/stat */
 #define LISTED_MAX 20 /* candidates that a message names */
 #define NEAR_MAX   5
-
-/* What /proc/PID tells about one process, raw. */
-struct process {
-	pid_t pid;
-	int proc_fd;
-	pid_t tgid;
-	char state;
-	unsigned flags;
-	long threads;
-	uint64_t start_time_ticks;
-	uid_t uid;
-	gid_t gid;
-	char comm[64];
-	char exe[PATH_MAX];
-	char cmdline[TARGET_CMDLINE_MAX];
-	size_t cmdline_length;
-};
-
-/* ---- reading /proc/PID ---- */
-
-/* Reads at most capacity - 1 bytes and terminates them; -1 with errno. */
-static ssize_t read_file_at(int dir_fd, const char *name, char *buffer, size_t capacity)
-{
-	_cleanup_close_ int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	size_t length = 0;
-
-	if (fd < 0)
-		return -1;
-	while (length < capacity - 1) {
-		ssize_t got = read(fd, buffer + length, capacity - 1 - length);
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return -1;
-		if (got == 0)
-			break;
-		length += (size_t)got;
-	}
-	buffer[length] = '\0';
-	return (ssize_t)length;
-}
-
-static int open_proc_dir(pid_t pid)
-{
-	char path[32];
-
-	snprintf(path, sizeof(path), "/proc/%d", (int)pid);
-	return open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-}
-
-/* comm stands in parentheses and may hold any byte, ')' included: the numbers follow the last one. */
-static bool read_stat(struct process *process)
-{
-	char text[2048];
-	char *opening, *closing;
-	unsigned long long start;
-	size_t length;
-
-	if (read_file_at(process->proc_fd, "stat", text, sizeof(text)) <= 0)
-		return false;
-	opening = strchr(text, '(');
-	closing = strrchr(text, ')');
-	if (!opening || !closing || closing <= opening)
-		return false;
-	length = (size_t)(closing - opening - 1);
-	if (length >= sizeof(process->comm))
-		length = sizeof(process->comm) - 1;
-	memcpy(process->comm, opening + 1, length);
-	process->comm[length] = '\0';
-	/* state ppid pgrp session tty tpgid FLAGS, 10 more, NUM_THREADS itrealvalue START: fields 3, 9, 20,
-	 * 22 */
-	if (sscanf(closing + 1,
-		   " %c %*d %*d %*d %*d %*d %u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %ld %*d %llu",
-		   &process->state, &process->flags, &process->threads, &start) != 4)
-		return false;
-	process->start_time_ticks = start;
-	return true;
-}
-
-/* The kernel escapes newlines of comm in this file: a line cannot be forged. */
-static bool read_status(struct process *process)
-{
-	char text[4096];
-	const char *tgid, *uid, *gid;
-	unsigned effective_uid, effective_gid;
-	int number;
-
-	if (read_file_at(process->proc_fd, "status", text, sizeof(text)) <= 0)
-		return false;
-	tgid = strstr(text, "\nTgid:");
-	uid = strstr(text, "\nUid:");
-	gid = strstr(text, "\nGid:");
-	if (!tgid || !uid || !gid || sscanf(tgid, "\nTgid: %d", &number) != 1 ||
-	    sscanf(uid, "\nUid: %*u %u", &effective_uid) != 1 ||
-	    sscanf(gid, "\nGid: %*u %u", &effective_gid) != 1)
-		return false;
-	process->tgid = number;
-	process->uid = effective_uid;
-	process->gid = effective_gid;
-	return true;
-}
-
-static void strip_deleted(char *path)
-{
-	static const char suffix[] = " (deleted)";
-	size_t length = strlen(path);
-
-	if (length > strlen(suffix) && !strcmp(path + length - strlen(suffix), suffix))
-		path[length - strlen(suffix)] = '\0';
-}
-
-static void read_words(struct process *process)
-{
-	ssize_t length = readlinkat(process->proc_fd, "exe", process->exe, sizeof(process->exe) - 1);
-
-	process->exe[length > 0 ? length : 0] = '\0';
-	strip_deleted(process->exe);
-	length = read_file_at(process->proc_fd, "cmdline", process->cmdline, sizeof(process->cmdline));
-	process->cmdline_length = length > 0 ? (size_t)length : 0;
-	process->cmdline[process->cmdline_length] = '\0';
-}
-
-static void process_close(struct process *process)
-{
-	if (process->proc_fd >= 0)
-		close(process->proc_fd);
-	process->proc_fd = -1;
-}
-
-/* false: gone meanwhile, or not to be read. */
-static bool process_open(pid_t pid, struct process *ret)
-{
-	ret->pid = pid;
-	ret->proc_fd = open_proc_dir(pid);
-	if (ret->proc_fd < 0)
-		return false;
-	if (!read_stat(ret) || !read_status(ret)) {
-		process_close(ret);
-		return false;
-	}
-	read_words(ret);
-	return true;
-}
-
-static bool is_kernel_thread(const struct process *process)
-{
-	return process->flags & PROCESS_FLAG_KERNEL_THREAD;
-}
-
-/* A main thread that has ended while others run shows as a zombie too, but is none. */
-static bool is_zombie(const struct process *process)
-{
-	return strchr("ZXx", process->state) && process->threads <= 1;
-}
-
-static bool is_own(const struct process *process, const pid_t *own_pids, size_t own_count)
-{
-	struct stat mine, theirs;
-
-	if (process->pid == getpid())
-		return true;
-	for (size_t i = 0; i < own_count; i++)
-		if (process->pid == own_pids[i])
-			return true;
-	return stat("/proc/self/exe", &mine) == 0 && fstatat(process->proc_fd, "exe", &theirs, 0) == 0 &&
-	       mine.st_dev == theirs.st_dev && mine.st_ino == theirs.st_ino;
-}
-
-/* ---- words for people ---- */
-
-static void format_cmdline(const struct process *process, char *ret, size_t capacity)
-{
-	char joined[TARGET_CMDLINE_MAX];
-	size_t length = process->cmdline_length;
-
-	memcpy(joined, process->cmdline, length);
-	while (length && joined[length - 1] == '\0')
-		length--;
-	for (size_t i = 0; i < length; i++)
-		if (joined[i] == '\0')
-			joined[i] = ' ';
-	text_sanitize(joined, length, ret, capacity);
-}
-
-static void format_user(uid_t uid, char *ret, size_t capacity)
-{
-	struct passwd entry, *found = NULL;
-	char buffer[4096];
-
-	if (getpwuid_r(uid, &entry, buffer, sizeof(buffer), &found) == 0 && found)
-		text_sanitize(found->pw_name, SIZE_MAX, ret, capacity);
-	else
-		snprintf(ret, capacity, "%u", (unsigned)uid);
-}
-
-static const char *base_name(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	return slash ? slash + 1 : path;
-}
 
 /* ---- one process ---- */
 
@@ -249,7 +43,7 @@ static struct error *fill_target(struct target *target, const struct process *pr
 	target->start_time_ticks = process->start_time_ticks;
 	target->uid = process->uid;
 	target->gid = process->gid;
-	format_cmdline(process, shown, sizeof(shown));
+	process_format_cmdline(process, shown, sizeof(shown));
 	cmdline = strdup(shown);
 	text_sanitize(process->exe, SIZE_MAX, shown, sizeof(shown));
 	exe = strdup(shown);
@@ -275,8 +69,8 @@ static bool pidfd_is_there(int pidfd)
  */
 static bool find_process_id(pid_t pid, pid_t *ret)
 {
-	struct process process = {.pid = pid, .proc_fd = open_proc_dir(pid)};
-	bool found = process.proc_fd >= 0 && read_status(&process) && process.tgid > 0;
+	struct process process = {.pid = pid, .proc_fd = process_open_dir(pid)};
+	bool found = process.proc_fd >= 0 && process_read_status(&process) && process.tgid > 0;
 
 	process_close(&process);
 	if (found)
@@ -344,14 +138,14 @@ static struct error *check_kind(const struct process *process, const pid_t *own_
 	char comm[sizeof(process->comm)];
 
 	text_sanitize(process->comm, SIZE_MAX, comm, sizeof(comm));
-	if (is_kernel_thread(process))
+	if (process_is_kernel_thread(process))
 		return error_create(ERROR_NO_TARGET, 0,
 				    "kiln profiles programs; the kernel's own time is in their samples",
 				    "process %d is a kernel thread (%s)", (int)process->pid, comm);
-	if (is_zombie(process))
+	if (process_is_zombie(process))
 		return error_create(ERROR_NO_TARGET, 0, "it has ended already, and only waits for its parent",
 				    "process %d is a zombie (%s)", (int)process->pid, comm);
-	if (is_own(process, own_pids, own_count))
+	if (process_is_own(process, own_pids, own_count))
 		return error_create(ERROR_NO_TARGET, 0, "choose another process", "process %d is kiln itself",
 				    (int)process->pid);
 	if (strchr("ZXx", process->state))
@@ -389,13 +183,21 @@ struct error *target_reload(struct target *target)
 	struct process process = {.pid = target->pid, .proc_fd = target->proc_fd};
 	uint64_t start = target->start_time_ticks;
 
-	if (!read_stat(&process) || !read_status(&process) || process.start_time_ticks != start)
+	if (!process_read_stat(&process) || !process_read_status(&process) ||
+	    process.start_time_ticks != start)
 		return error_no_process(target->pid);
-	read_words(&process);
+	process_read_words(&process);
 	return fill_target(target, &process);
 }
 
 /* ---- by name ---- */
+
+static const char *base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
 
 struct candidate {
 	pid_t pid;
@@ -451,17 +253,17 @@ static bool search_process(struct search *search, const struct process *process)
 {
 	struct candidate candidate = {.pid = process->pid};
 
-	if (is_kernel_thread(process) || is_zombie(process) ||
-	    is_own(process, search->own_pids, search->own_count))
+	if (process_is_kernel_thread(process) || process_is_zombie(process) ||
+	    process_is_own(process, search->own_pids, search->own_count))
 		return true;
 	if (!process_has_name(process, search->name)) {
 		offer_near(search, process->comm);
 		offer_near(search, base_name(process->exe));
 		return true;
 	}
-	format_user(process->uid, candidate.user, sizeof(candidate.user));
+	process_format_user(process->uid, candidate.user, sizeof(candidate.user));
 	if (process->cmdline_length)
-		format_cmdline(process, candidate.cmdline, sizeof(candidate.cmdline));
+		process_format_cmdline(process, candidate.cmdline, sizeof(candidate.cmdline));
 	else
 		text_sanitize(process->comm, SIZE_MAX, candidate.cmdline, sizeof(candidate.cmdline));
 	return array_append(&search->found, candidate);
@@ -548,7 +350,7 @@ bool target_is_same(const struct target *target)
 {
 	struct process process = {.pid = target->pid, .proc_fd = target->proc_fd};
 
-	return pidfd_is_there(target->pidfd) && read_stat(&process) &&
+	return pidfd_is_there(target->pidfd) && process_read_stat(&process) &&
 	       process.start_time_ticks == target->start_time_ticks;
 }
 

@@ -29,6 +29,7 @@ struct calltree {
 	ARRAY(struct calltree_node)
 	nodes;
 	uint32_t free; /* 0 none */
+	uint32_t kept; /* is never given back, samples or not; 0 none */
 };
 
 bool calltree_init(struct calltree *tree, uint64_t seed);

@@ -8,9 +8,8 @@ bool settling_init(struct profile *profile)
 
 	if (function == FUNCTION_NONE)
 		return false;
-	profile->settling.fallback =
-		calltree_add(&profile->calltree, &profile->functions, 0, function, false);
-	return profile->settling.fallback != 0;
+	profile->calltree.kept = calltree_add(&profile->calltree, &profile->functions, 0, function, false);
+	return profile->calltree.kept != 0;
 }
 
 /* ---- placing a stack in the call tree ---- */
@@ -89,7 +88,7 @@ static uint32_t place(struct profile *profile, uint32_t trie_node)
 
 /* ---- settling ---- */
 
-/* false: the stack waits at the fallback, or where it was, and must be tried again. */
+/* false: memory is short; the stack waits at "[unknown]", or where it was, and must be tried again. */
 static bool place_leaf(struct profile *profile, struct leaf *leaf)
 {
 	uint32_t before = leaf->tree_node;
@@ -97,7 +96,7 @@ static bool place_leaf(struct profile *profile, struct leaf *leaf)
 
 	leaf->must_move = !after;
 	if (!after)
-		after = before ? before : profile->settling.fallback;
+		after = before ? before : profile->calltree.kept;
 	leaf->tree_node = after;
 	if (after == before || !leaf->settled)
 		return !leaf->must_move;

@@ -20,7 +20,6 @@ struct placed_node {
 struct settling {
 	ARRAY(struct placed_node)
 	path;		   /* root first */
-	uint32_t fallback; /* call tree node "[unknown]": where stacks wait for memory */
 	uint64_t revision; /* grows when sums change */
 };
 

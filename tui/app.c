@@ -127,6 +127,11 @@ static void draw_too_small(struct canvas *canvas)
 	snprintf(text, sizeof(text), "%ux%u is below %ux%u; collecting goes on", columns, rows,
 		 FRAME_COLUMNS_MIN, FRAME_ROWS_MIN);
 	width = canvas_text_width(text);
+	if (width > columns) {
+		snprintf(text, sizeof(text), "%ux%u < %ux%u", columns, rows, FRAME_COLUMNS_MIN,
+			 FRAME_ROWS_MIN);
+		width = canvas_text_width(text);
+	}
 	canvas_text(canvas, columns > width ? (columns - width) / 2 : 0, rows / 2, columns, STYLE_WARN, text);
 }
 

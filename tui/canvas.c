@@ -360,7 +360,7 @@ static void dump_style(uint16_t style, FILE *stream)
 	fputs(base < STYLES && style_names[base] ? style_names[base] : "?", stream);
 	if (style & STYLE_SELECTED)
 		fputs("+selected", stream);
-	if (style >> 10)
+	if (style & STYLE_FILLED)
 		fprintf(stream, "+light%d", style >> 10 & 3);
 }
 

@@ -39,9 +39,11 @@ enum style {
 	STYLE_KIND_UNKNOWN,
 	STYLES,
 };
-/* Or'ed to a style. Lightness: of a flame frame, 0 to 3. */
+/* Or'ed to a style. Lightness, 0 to 3: a kind with it (also 0) is a filled frame of a flame, a kind without it is a
+ * word in that colour. */
 #define STYLE_SELECTED 0x100
-#define STYLE_LIGHTNESS(n) ((uint16_t)(((n)&3) << 10))
+#define STYLE_FILLED 0x200
+#define STYLE_LIGHTNESS(n) ((uint16_t)(STYLE_FILLED | ((n)&3) << 10))
 #define STYLE_BASE(style) ((style)&0xff)
 
 struct cell {

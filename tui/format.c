@@ -92,6 +92,16 @@ const char *format_percent(double percent, char ret[FORMAT_MAX])
 	return ret;
 }
 
+const char *format_whole_percent(double percent, char ret[FORMAT_MAX])
+{
+	if (isnan(percent))
+		return format_unknown(ret);
+	if (percent < 100 && percent > 99)
+		percent = 99;
+	snprintf(ret, FORMAT_MAX, "%.0f%%", percent);
+	return ret;
+}
+
 const char *format_hz(double hz, char ret[FORMAT_MAX])
 {
 	if (isnan(hz))

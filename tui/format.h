@@ -16,8 +16,9 @@ const char *format_short(uint64_t count, char ret[FORMAT_MAX]); /* 999  12.4k  3
 const char *format_share(uint64_t part, uint64_t whole, char ret[FORMAT_MAX]);
 /* "±0.8": half width of its 95 % interval in points. */
 const char *format_interval(uint64_t part, uint64_t whole, char ret[FORMAT_MAX]);
-const char *format_percent(double percent, char ret[FORMAT_MAX]); /* 99.2%, 100%; NAN: - */
-const char *format_hz(double hz, char ret[FORMAT_MAX]);		  /* 98.7  999  10.0k */
+const char *format_percent(double percent, char ret[FORMAT_MAX]);	/* 99.2%, 100%; NAN: - */
+const char *format_whole_percent(double percent, char ret[FORMAT_MAX]); /* 98%, and 99% for 99.9 */
+const char *format_hz(double hz, char ret[FORMAT_MAX]);			/* 98.7  999  10.0k */
 /* Since the attach: 01:32, 1:02:03, 3d 04:11. */
 const char *format_clock(uint64_t ns, char ret[FORMAT_MAX]);
 /* How long something takes: 850 ns, 12 ms, 2.10 s, 5 min, 3 h. */

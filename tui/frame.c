@@ -118,10 +118,8 @@ static void fill_figures(struct piece *pieces, const struct source_status *statu
 	piece = &pieces[PIECE_COMPLETE];
 	format_percent(status->complete_pct, complete);
 	snprintf(piece->text[0], sizeof(piece->text[0]), "stacks %s", complete);
-	if (isnan(status->complete_pct))
-		snprintf(piece->text[1], sizeof(piece->text[1]), "stk-");
-	else /* rounded down: only what is whole is called whole */
-		snprintf(piece->text[1], sizeof(piece->text[1]), "stk%.0f%%", floor(status->complete_pct));
+	format_whole_percent(status->complete_pct, complete);
+	snprintf(piece->text[1], sizeof(piece->text[1]), "stk%s", complete);
 	piece->style = status->complete_pct < 99 ? STYLE_WARN : STYLE_HEADER;
 	piece = &pieces[PIECE_LOST];
 	format_short(status->lost, count);

@@ -179,11 +179,6 @@ static const short kinds_256[][4] = {
 	{244, 246, 248, 250}, /* unknown */
 };
 
-static bool is_kind(unsigned base)
-{
-	return base >= STYLE_KIND_APP && base <= STYLE_KIND_UNKNOWN;
-}
-
 struct terminal {
 	SCREEN *screen;
 	FILE *in, *out;
@@ -192,24 +187,28 @@ struct terminal {
 	struct cell *shown; /* what the screen shows, row by row; codepoint UINT32_MAX: not known */
 };
 
-static short pair_of(unsigned base, unsigned lightness)
+/* Pairs: 0 is the terminal's own, then one a style, then the filled kinds with their lightnesses. */
+#define KINDS (STYLE_KIND_UNKNOWN - STYLE_KIND_APP + 1)
+
+static short pair_of_filled(unsigned kind, unsigned lightness)
 {
-	return (short)(1 + base * 4 + lightness);
+	return (short)(1 + STYLES + (COLORS >= 256 ? kind * 4 + lightness : kind));
 }
 
-static void fill_pair(unsigned base, unsigned lightness)
+static void fill_pairs(void)
 {
-	struct look look = looks[base];
+	unsigned base, kind, lightness;
 
-	if (COLORS >= 256 && foregrounds_256[base])
-		look.foreground = foregrounds_256[base];
-	if (is_kind(base)) {
-		look.background =
-			COLORS >= 256 ? kinds_256[base - STYLE_KIND_APP][lightness] : look.foreground;
-		look.foreground = COLORS >= 256 ? 16 : COLOR_BLACK;
+	for (base = 0; base < STYLES; base++)
+		init_pair((short)(1 + base),
+			  COLORS >= 256 && foregrounds_256[base] ? foregrounds_256[base]
+								 : looks[base].foreground,
+			  looks[base].background);
+	for (kind = 0; kind < KINDS; kind++) {
+		init_pair(pair_of_filled(kind, 0), COLOR_BLACK, looks[STYLE_KIND_APP + kind].foreground);
+		for (lightness = 0; COLORS >= 256 && lightness < 4; lightness++)
+			init_pair(pair_of_filled(kind, lightness), 16, kinds_256[kind][lightness]);
 	}
-	init_pair(COLORS >= 256 ? pair_of(base, lightness) : (short)(1 + base), look.foreground,
-		  look.background);
 }
 
 static bool wants_colors(const struct app_options *options)
@@ -223,32 +222,32 @@ static bool wants_colors(const struct app_options *options)
 
 static bool start_palette(const struct app_options *options)
 {
-	unsigned base, lightness;
-
 	if (!wants_colors(options) || !has_colors() || start_color() == ERR || COLORS < 8 ||
-	    COLOR_PAIRS <= STYLES)
+	    COLOR_PAIRS <= STYLES + KINDS)
 		return false;
 	use_default_colors();
-	for (base = 0; base < STYLES; base++)
-		for (lightness = 0; lightness < (COLORS >= 256 ? 4 : 1); lightness++)
-			fill_pair(base, lightness);
+	fill_pairs();
 	return true;
 }
 
-static void find_look(const struct terminal *term, uint16_t style, attr_t *ret_attributes, short *ret_pair)
+static short choose_pair(const struct terminal *term, uint16_t style, unsigned base)
 {
-	unsigned base = STYLE_BASE(style) < STYLES ? STYLE_BASE(style) : STYLE_NORMAL;
+	if (!term->has_colors)
+		return 0;
+	if (style & STYLE_FILLED && base >= STYLE_KIND_APP && base < STYLE_KIND_APP + KINDS)
+		return pair_of_filled(base - STYLE_KIND_APP, style >> 10 & 3);
+	return (short)(1 + base);
+}
 
-	*ret_attributes = looks[base].attributes;
-	*ret_pair = 0;
-	if (term->has_colors && COLORS >= 256) {
-		*ret_pair = pair_of(base, style >> 10 & 3);
-		*ret_attributes &= ~A_DIM; /* the palette has a grey of its own */
-	} else if (term->has_colors) {
-		*ret_pair = (short)(1 + base);
-	}
-	if (style & STYLE_SELECTED) /* a hit on the selected row is reversed back, and stays underlined */
-		*ret_attributes = (*ret_attributes & ~A_DIM) ^ A_REVERSE;
+static attr_t choose_attributes(const struct terminal *term, uint16_t style, unsigned base)
+{
+	attr_t attributes = looks[base].attributes;
+
+	if (term->has_colors && COLORS >= 256)
+		attributes &= ~A_DIM; /* the palette has a grey of its own */
+	if (style & STYLE_SELECTED)   /* a hit on the selected row is reversed back, and stays underlined */
+		attributes = (attributes & ~A_DIM) ^ A_REVERSE;
+	return attributes;
 }
 
 /* ---- taking and giving back ---- */
@@ -406,16 +405,15 @@ static void write_cell(const struct terminal *term, unsigned column, unsigned ro
 {
 	unsigned width = width_of_codepoint(cell.codepoint);
 	wchar_t text[2] = {(wchar_t)cell.codepoint, 0};
-	attr_t attributes;
+	unsigned base = STYLE_BASE(cell.style) < STYLES ? STYLE_BASE(cell.style) : STYLE_NORMAL;
 	cchar_t out;
-	short pair;
 
 	/* Where libc thinks otherwise of the width, curses would too, and the rest of the row would be
 	 * shifted. */
 	if (cell.codepoint >= 0x80 && (!term->is_utf8 || wcwidth(text[0]) != (int)width))
 		text[0] = '?';
-	find_look(term, cell.style, &attributes, &pair);
-	setcchar(&out, text, attributes, pair, NULL);
+	setcchar(&out, text, choose_attributes(term, cell.style, base), choose_pair(term, cell.style, base),
+		 NULL);
 	mvadd_wch((int)row, (int)column, &out); /* ERR in the last corner, but it is drawn */
 	if (width == 2 && text[0] == '?')
 		mvadd_wch((int)row, (int)column + 1, &out);

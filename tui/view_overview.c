@@ -2,6 +2,7 @@
 #include "tui/view.h"
 #include "base/array.h"
 #include "tui/chart.h"
+#include "tui/code_text.h"
 #include "tui/format.h"
 #include "tui/label.h"
 #include "tui/rows.h"
@@ -17,6 +18,7 @@
 struct overview {
 	struct view view;
 	bool shows_all_time;
+	unsigned width; /* of the detail row */
 	ARRAY(struct timeline_column)
 	columns;
 	/* The hottest functions as they are shown: the order follows the profile with patience (rows.h). */
@@ -302,7 +304,7 @@ static void draw_function(const struct overview *overview, struct canvas *canvas
 	struct list_columns at = lay_out_list(area);
 	bool is_selected = place == overview->rows.cursor;
 	bool is_match = context->search[0] && context->search_matches(context, function.name);
-	char text[FORMAT_MAX], label[LABEL_MAX];
+	char text[FORMAT_MAX], name[CODE_NAME_MAX], label[LABEL_MAX];
 
 	if (is_selected)
 		canvas_put(canvas, area.column, area.row, 0x25b8, STYLE_BOLD); /* ▸ */
@@ -313,12 +315,13 @@ static void draw_function(const struct overview *overview, struct canvas *canvas
 	if (at.bar_cells)
 		canvas_bar(canvas, area.column + at.bar, area.row, at.bar_cells,
 			   largest ? (double)function.self / (double)largest : 0, STYLE_BAR);
-	label_fit(function.name, at.name_cells, label, sizeof(label));
+	code_write_name(&function, name, sizeof(name));
+	label_fit(name, at.name_cells, label, sizeof(label));
 	canvas_text(canvas, area.column + at.name, area.row, at.name_cells,
 		    is_match ? STYLE_MATCH : STYLE_NORMAL, label);
 	if (at.module_cells)
-		canvas_text(canvas, area.column + at.module, area.row, at.module_cells, STYLE_DIM,
-			    function.module_name);
+		canvas_text(canvas, area.column + at.module, area.row, at.module_cells,
+			    code_get_kind(profile, function.module), function.module_name);
 	if (is_selected)
 		canvas_restyle(canvas, area.column, area.row, area.columns, STYLE_SELECTED);
 }
@@ -388,6 +391,7 @@ static void draw(struct view *view, struct canvas *canvas, struct rectangle area
 	struct totals totals;
 	unsigned row = area.row;
 
+	overview->width = area.columns - 2;
 	source->ops->get_status(source, &status);
 	profile_get_totals(source->profile, &totals);
 	if (panes.graph)
@@ -428,29 +432,25 @@ static enum view_reply key_pressed(struct view *view, uint32_t key)
 
 static void describe(struct view *view, char *ret, size_t capacity)
 {
+	const struct overview *overview = (struct overview *)view;
+	const struct profile *profile = view->context->source->profile;
 	char self[FORMAT_MAX], self_interval[FORMAT_MAX], total[FORMAT_MAX], total_interval[FORMAT_MAX],
-		n[FORMAT_MAX];
-	char place[160] = "";
+		count[FORMAT_MAX], figures[FORMAT_MAX * 5 + 32];
 	struct function function;
 	struct totals totals;
-	const char *file;
 
 	*ret = '\0';
-	if (!get_selected((struct overview *)view, &function))
+	if (!get_selected(overview, &function))
 		return;
-	profile_get_totals(view->context->source->profile, &totals);
-	file = strrchr(function.file, '/');
-	file = file ? file + 1 : function.file;
-	if (file[0] && function.line)
-		snprintf(place, sizeof(place), "  %.120s:%u", file, function.line);
-	else if (file[0])
-		snprintf(place, sizeof(place), "  %.120s", file);
-	snprintf(ret, capacity, "%s%s  %s  self %s %s  total %s %s  n=%s", function.name, place,
-		 function.module_name, format_share(function.self, totals.samples, self),
+	profile_get_totals(profile, &totals);
+	snprintf(figures, sizeof(figures), "self %s %s  total %s %s  n=%s",
+		 format_share(function.self, totals.samples, self),
 		 format_interval(function.self, totals.samples, self_interval),
 		 format_share(function.total, totals.samples, total),
 		 format_interval(function.total, totals.samples, total_interval),
-		 format_count(function.self, n));
+		 format_count(function.self, count));
+	code_write_detail(profile, overview->shown.items[overview->rows.cursor], figures, overview->width,
+			  ret, capacity);
 }
 
 static void describe_scope(struct view *view, char *ret, size_t capacity)

@@ -27,6 +27,7 @@ def test_every_screen():
         terminal.keys("?")
         terminal.expect("help")
         terminal.keys("Escape")
+        terminal.expect("all", absent=("help: ",))
         terminal.keys("1")
         terminal.expect("CPU", "LIVE")
         terminal.keys("q")

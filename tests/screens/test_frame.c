@@ -186,6 +186,8 @@ static void test_too_small(void **state)
 	struct screen *screen = screen_create_app(profile, NULL, 38, 9);
 
 	screen_assert_golden(screen, "too-small-38x9");
+	screen_resize(screen, 50, 9);
+	screen_assert_shows(screen, "50x9 is below 40x10; collecting goes on");
 	screen_destroy(screen);
 }
 
@@ -235,7 +237,7 @@ static void test_quit(void **state)
 	assert_true(screen_press(screen, "q"));
 	assert_true(screen_press(screen, "?Q"));
 	assert_true(screen_press(screen, "<C-c>"));
-	assert_false(screen_press(screen, "/qQ")); /* in the prompt they are letters */
+	assert_false(screen_press(screen, "<Esc>/qQ")); /* in the prompt they are letters */
 	screen_assert_shows(screen, "/qQ");
 	screen_destroy(screen);
 }

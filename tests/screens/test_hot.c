@@ -240,8 +240,8 @@ static void test_a_selection_from_another_screen(void **state)
 {
 	struct screen *screen = screen_create_view(&view_hot, profile, 60, 20);
 
-	screen_context(screen)->selected_function = find_function("_start"); /* self 0: far below */
 	screen_press(screen, "j");
+	screen_context(screen)->selected_function = find_function("_start"); /* self 0: far below */
 	view_hot.enter(screen->view);
 	assert_row_shows(screen, 19, "_start");
 	screen_assert_shows(screen, "▸    0.0%");

@@ -108,7 +108,7 @@ static void fill_status(struct screen *screen, struct profile *profile)
 		.complete_pct =
 			totals.samples ? 100.0 * totals.ends[STACK_COMPLETE] / totals.samples : 0.0 / 0.0,
 		.self_cpu_pct = 0.4,
-		.target_cpu_cores = 1.62,
+		.target_cpu_cores = facts.duration_ns ? facts.target_cpu_s / (facts.duration_ns / 1e9) : 0,
 		.samples = totals.samples,
 		.lost = totals_sum_lost(&totals),
 		.note = "",

@@ -21,6 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -604,6 +605,31 @@ static void test_nothing_is_lost(void **state)
 	target_end(&target);
 }
 
+/* Nobody is woken for a sample, but for a ring that fills up. */
+static void test_late_reader_is_woken(void **state)
+{
+	struct epoll_event event = {.events = EPOLLIN};
+	struct cpu_counters sum;
+	struct target target;
+	int epoll;
+
+	require_root();
+	target = target_start(target_burn);
+	collect_start_with(target.pid, 16384, true, true);
+	publish_all(target.pid);
+	epoll = epoll_create1(EPOLL_CLOEXEC);
+	assert_int_equal(epoll_ctl(epoll, EPOLL_CTL_ADD, collector_get_ring_fd(seen.collector), &event), 0);
+	assert_ok(collector_enable(seen.collector));
+	assert_int_equal(epoll_wait(epoll, &event, 1, DEADLINE_NS / 1000000), 1);
+	assert_true(ring_get_used_bytes(seen.ring) > 16384 / 4);
+	assert_ok(collector_disable(seen.collector));
+	sum = assert_accounts_close();
+	assert_true(sum.delivered > 4);
+	close(epoll);
+	collect_end();
+	target_end(&target);
+}
+
 /* ---- the target's life ---- */
 
 static const struct control_record *control_find(uint32_t kind)
@@ -849,6 +875,7 @@ int main(void)
 		cmocka_unit_test(test_table_comes_and_goes),
 		cmocka_unit_test(test_every_loss_is_counted),
 		cmocka_unit_test(test_nothing_is_lost),
+		cmocka_unit_test(test_late_reader_is_woken),
 		cmocka_unit_test(test_fork_exec_exit),
 		cmocka_unit_test(test_killed),
 		cmocka_unit_test(test_last_thread_ends_the_process),

@@ -51,6 +51,10 @@ static void test_shares(void **state)
 	assert_string_equal(format_percent(99.96, text), "99.9%"); /* not whole */
 	assert_string_equal(format_percent(100, text), "100%");
 	assert_string_equal(format_percent(0.42, text), "0.4%");
+	assert_string_equal(format_whole_percent(97.95, text), "98%");
+	assert_string_equal(format_whole_percent(99.99, text), "99%");
+	assert_string_equal(format_whole_percent(100, text), "100%");
+	assert_string_equal(format_whole_percent(NAN, text), "-");
 }
 
 /* Wilson's interval: its limits solve |p - q| = z √(q(1-q)/n); here against figures worked out by hand from

@@ -223,6 +223,13 @@ static bool run(long after, long count)
 	feed(profile, SAMPLES);
 	check_sums(profile, 2 * SAMPLES);
 	check_places(profile);
+	/* And once more: what was given up must not have been forgotten. */
+	until_failure = after % 50;
+	failures = count;
+	feed(profile, SAMPLES);
+	until_failure = -1;
+	check_sums(profile, 3 * SAMPLES);
+	check_places(profile);
 	profile_destroy(profile);
 	return has_failed;
 }
@@ -272,12 +279,56 @@ static void test_shortage_is_counted(void **state)
 	profile_destroy(profile);
 }
 
+static void add_chain(struct profile *profile, unsigned depth)
+{
+	uint32_t node = 0;
+
+	for (unsigned i = 0; i < depth; i++)
+		node = profile_intern_stack(profile, node, FRAME(16, depth * 0x10000 + i * 16));
+	profile_add_samples(profile, node, 0, 1, 1, SAMPLE_USER, STACK_COMPLETE, 2);
+}
+
+static struct function find_unknown(const struct profile *profile)
+{
+	uint32_t number = profile->calltree.nodes.items[profile->calltree.kept].function;
+
+	return profile_get_function(profile, number);
+}
+
+/* A stack for whose path there is no memory is "[unknown]" until there is. */
+static void test_stack_waits_at_unknown(void **state)
+{
+	struct profile *profile;
+
+#ifdef __SANITIZE_ADDRESS__
+	print_message("# the sanitizer has its own allocator\n");
+	skip();
+#endif
+	assert_null(profile_create(&profile));
+	for (unsigned depth = 10; depth < 5000; depth *= 3) {
+		add_chain(profile, depth);
+		until_failure = 0;
+		failures = LONG_MAX;
+		profile_settle(profile);
+		until_failure = -1;
+		assert_int_equal(profile->calltree.nodes.items[profile->calltree.kept].self, 2);
+		assert_int_equal(profile->calltree.nodes.items[0].total, profile->totals.samples);
+		profile_settle(profile);
+		assert_string_equal(find_unknown(profile).name, "[unknown]");
+		assert_int_equal(find_unknown(profile).total, 0);
+		check_sums(profile, profile->totals.samples);
+		check_places(profile);
+	}
+	profile_destroy(profile);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_each_allocation),
 		cmocka_unit_test(test_long_shortage),
 		cmocka_unit_test(test_shortage_is_counted),
+		cmocka_unit_test(test_stack_waits_at_unknown),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
