@@ -636,8 +636,10 @@ static struct error *resume_collecting(struct source *source)
 	return channel_send(session->probe, KILN_RESUME, NULL, 0, NULL, 0);
 }
 
-void session_tell_stopped(struct session *session)
+static void tell_stopping(struct source *source)
 {
+	struct session *session = (struct session *)source;
+
 	if (session->state != SOURCE_LOST)
 		error_destroy(channel_send(session->probe, KILN_STOPPED, NULL, 0, NULL, 0));
 }
@@ -652,6 +654,7 @@ static const struct source_ops session_source_ops = {
 	.save = save,
 	.pause = pause_collecting,
 	.resume = resume_collecting,
+	.stopping = tell_stopping,
 	.destroy = destroy_source,
 };
 

@@ -32,8 +32,6 @@ struct error *session_create(struct loop *loop, int probe_fd, const struct sessi
 void session_destroy(struct session *session); /* NULL accepted */
 struct source *session_get_source(struct session *session);
 struct error *session_take_error(struct session *session);
-/* Tells the probe that the terminal is back, and that this process stops now (^Z). */
-void session_tell_stopped(struct session *session);
 /* Reads what is in the ring, and brings the facts up to date: before a report or a save. */
 void session_settle(struct session *session);
 /* Frames that were asked and have no name yet. */

@@ -25,6 +25,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 /* Sampling begins when the first tables are there, or after so long. */
 #define FIRST_TABLES_MS 200
@@ -293,8 +294,13 @@ static void on_unknown_pc(struct probe *probe)
 static void on_exec(struct probe *probe, const struct control_record *record)
 {
 	struct event_message message = {.kind = EVENT_EXEC, .time_ns = record->time_ns};
+	struct error *error = target_reload(probe->target);
 
-	error_destroy(target_reload(probe->target));
+	if (!error)
+		error = target_check_machine(probe->target);
+	if (error)
+		send_note(probe, error_get_message(error));
+	error_destroy(error);
 	probe->refresh_ms = REFRESH_LEAST_MS;
 	refresh_or_say(probe, true);
 	send_target(probe);
@@ -440,6 +446,16 @@ static struct error *load(struct probe *probe)
 
 /* ---- kiln's words ---- */
 
+/* ^Z: the shell watches this process, and takes the terminal when it stops: the interface must have stopped,
+ * or a quick `fg` would come before its own SIGSTOP. */
+static void stop_with_kiln(struct probe *probe)
+{
+	siginfo_t info;
+
+	if (waitid(P_PID, (id_t)probe->interface.pid, &info, WSTOPPED | WEXITED | WNOWAIT) == 0)
+		raise(SIGSTOP);
+}
+
 static void on_kiln_message(void *arg, struct message *message)
 {
 	const struct stuck_message *stuck;
@@ -452,7 +468,7 @@ static void on_kiln_message(void *arg, struct message *message)
 		send_to_kiln(probe, PROBE_PAUSED, NULL, 0);
 		return;
 	case KILN_STOPPED:
-		raise(SIGSTOP);
+		stop_with_kiln(probe);
 		return;
 	case KILN_RESUME:
 		if (probe->collector && !probe->has_exit_record)
@@ -489,6 +505,21 @@ static void on_interface_exit(struct probe *probe, int status)
 	loop_quit(probe->loop, ERROR_GENERAL);
 }
 
+/* A command in the terminal's foreground was stopped by ^Z: the shell must get its prompt, so kiln stops with
+ * it; `fg` continues both. */
+static void stop_with_command(struct probe *probe)
+{
+	pid_t front = tcgetpgrp(STDIN_FILENO);
+
+	if (front != probe->launch.pid)
+		return;
+	tcsetpgrp(STDIN_FILENO, getpgrp());
+	kill(0, SIGSTOP);
+	if (tcgetpgrp(STDIN_FILENO) == getpgrp())
+		tcsetpgrp(STDIN_FILENO, front);
+	kill(-front, SIGCONT);
+}
+
 static void reap(struct probe *probe)
 {
 	int status;
@@ -501,6 +532,9 @@ static void reap(struct probe *probe)
 		else if (probe->workers)
 			workers_handle_exit(probe->workers, pid);
 	}
+	if (probe->launch.pid && waitpid(probe->launch.pid, &status, WNOHANG | WUNTRACED) > 0 &&
+	    WIFSTOPPED(status))
+		stop_with_command(probe);
 }
 
 static void on_signal(void *arg, int signal)
@@ -520,6 +554,8 @@ static struct error *take_signals(struct probe *probe)
 	/* ^C is the interface's business. */
 	signal(SIGINT, SIG_IGN);
 	signal(SIGQUIT, SIG_IGN);
+	/* Taking the terminal back from a command is done from the background. */
+	signal(SIGTTOU, SIG_IGN);
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGCHLD);
 	sigaddset(&signals, SIGTERM);
@@ -588,8 +624,9 @@ static void end_command(struct probe *probe)
 	launch_abort(&probe->launch);
 	if (probe->target && target_is_alive(probe->target))
 		kill(-probe->target->pid, SIGTERM);
-	if (!probe->options->is_dashboard)
-		launch_take_terminal();
+	/* A command that is slow to end must not keep the terminal. */
+	if (!probe->options->is_dashboard && tcgetpgrp(STDIN_FILENO) == probe->launch.pid)
+		tcsetpgrp(STDIN_FILENO, getpgrp());
 }
 
 static void clean_up(struct probe *probe)

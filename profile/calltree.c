@@ -133,7 +133,7 @@ void calltree_uncount(struct calltree *tree, struct functions *functions, uint32
 		nodes[number].total -= samples;
 		if (!nodes[number].is_inner)
 			functions_subtract(functions, nodes[number].function, 0, samples);
-		if (!nodes[number].total && !nodes[number].first_child)
+		if (!nodes[number].total && !nodes[number].first_child && number != tree->kept)
 			give_back(tree, functions, number);
 		number = parent;
 	}

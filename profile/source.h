@@ -49,6 +49,8 @@ struct source_ops {
 	/* ^Z: collecting goes off, on_paused is called when it is; resume turns it on again. May be NULL. */
 	struct error *(*pause)(struct source *source, void (*on_paused)(void *arg), void *arg);
 	struct error *(*resume)(struct source *source);
+	/* The terminal is back, and this process is about to stop itself. May be NULL. */
+	void (*stopping)(struct source *source);
 	void (*destroy)(struct source *source);
 };
 

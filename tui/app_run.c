@@ -154,11 +154,20 @@ static void on_resize(void *arg, uint32_t events)
 		paint(run);
 }
 
+static void tell_stopping(void *arg)
+{
+	struct run *run = arg;
+	struct source *source = run->app->source;
+
+	if (source->ops->stopping)
+		source->ops->stopping(source);
+}
+
 static void suspend(void *arg)
 {
 	struct run *run = arg;
 
-	term_suspend(run->term);
+	term_suspend(run->term, tell_stopping, run);
 	paint(run);
 }
 

@@ -335,10 +335,11 @@ void term_destroy(struct terminal *term)
 	free(term);
 }
 
-void term_suspend(struct terminal *term)
+void term_suspend(struct terminal *term, void (*stopping)(void *arg), void *arg)
 {
 	endwin();
 	term_restore();
+	stopping(arg);
 	raise(SIGSTOP);
 	/* SIGCONT: the shell has put us into the foreground again, or `kill -CONT` has not: then this stops
 	 * again */

@@ -28,8 +28,8 @@ bool term_update_size(struct terminal *term);
 void term_show(struct terminal *term, const struct canvas *canvas);
 /* The next term_show() paints everything. */
 void term_forget(struct terminal *term);
-/* Gives the terminal back, stops this process, takes it again. */
-void term_suspend(struct terminal *term);
+/* Gives the terminal back, calls stopping, stops this process, takes the terminal again. */
+void term_suspend(struct terminal *term, void (*stopping)(void *arg), void *arg);
 
 /* Async-signal-safe, harmless when the terminal was not taken or is back already. */
 void term_restore(void);

@@ -136,7 +136,7 @@ static struct columns lay_out(unsigned width)
 		columns.place = 16;
 	} else if (rest >= 46) {
 		columns.module = 11;
-		columns.place = 13;
+		columns.place = 14;
 	} else if (columns.interval && rest >= 36) {
 		columns.module = 11;
 	}
@@ -195,8 +195,7 @@ static enum unit get_second_unit(const struct hot *hot)
 
 static void write_head(const struct hot *hot, const char *name, enum unit unit, bool is_sorted, char ret[FORMAT_MAX])
 {
-	snprintf(ret, FORMAT_MAX, "%s%s%s", name, unit == UNIT_PERCENT ? "%" : unit == UNIT_TIME ? " s" : "",
-		 is_sorted ? "▼" : "");
+	snprintf(ret, FORMAT_MAX, "%s%s%s", name, unit == UNIT_PERCENT ? "%" : "", is_sorted ? "▼" : "");
 }
 
 static void draw_head(struct hot *hot, struct canvas *canvas, struct rectangle area, struct columns columns)
@@ -238,7 +237,7 @@ static void draw_function(struct hot *hot, struct canvas *canvas, unsigned x, un
 		canvas_put(canvas, x, row, code_get_letter(kind), kind);
 	x += columns.tag;
 	code_write_name(&function, name, sizeof(name));
-	label_fit(name, columns.name, label, sizeof(label));
+	label_fit(columns.tag ? function.name : name, columns.name, label, sizeof(label)); /* the tag says [k] */
 	canvas_text(canvas, x, row, columns.name, is_hit ? STYLE_MATCH : STYLE_NORMAL, label);
 	x += columns.name + 1;
 	if (columns.module)

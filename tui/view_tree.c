@@ -99,6 +99,7 @@ static void look_first(struct tree_view *tree, struct tree_side *side)
 	if (side->looked_at == UINT64_MAX || tree->all < side->looked_at * 2 || !tree->all)
 		return;
 	side->looked_at = tree->all;
+	steady_sort_now(&side->rows.siblings.steady);
 	key_set_clear(&side->rows.open);
 	tree_rows_open_heavy(&side->rows, 0, tree->direction == TREE_TOP_DOWN ? tree->all / 5 + 1 : tree->all);
 }

@@ -201,8 +201,10 @@ static bool same_children(struct tree *a, struct tree *b, struct profile *first,
 	first_copy = calloc(first_count + 1, sizeof(*first_copy));
 	second_copy = calloc(first_count + 1, sizeof(*second_copy));
 	assert(first_copy && second_copy && depth < 2000);
-	memcpy(first_copy, first_items, first_count * sizeof(*first_copy));
-	memcpy(second_copy, second_items, first_count * sizeof(*second_copy));
+	for (size_t i = 0; i < first_count; i++) {
+		first_copy[i] = first_items[i];
+		second_copy[i] = second_items[i];
+	}
 	for (size_t i = 0; same && i < first_count; i++) {
 		const uint64_t below[2] = {first_copy[i].key, second_copy[i].key};
 

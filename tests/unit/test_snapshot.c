@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "base/loop.h"
 #include "profile/snapshot.h"
+#include "profile/snapshot_format.h"
 #include "tests/support/fixture.h"
 #include "tests/support/profile_equal.h"
 
@@ -354,7 +355,56 @@ static void copy_fixture(void)
 	store(target, bytes, size);
 }
 
-static void change(const char *sql)
+static uint64_t hash_table(sqlite3 *db, const char *table)
+{
+	sqlite3_stmt *statement;
+	uint64_t sum = 0;
+	char sql[128];
+
+	snprintf(sql, sizeof(sql), "SELECT * FROM %s%s", table,
+		 strcmp(table, "meta") ? "" : " WHERE key != 'checksum'");
+	assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &statement, NULL), SQLITE_OK);
+	while (sqlite3_step(statement) == SQLITE_ROW) {
+		uint64_t hash = row_hash_text(0, table, strlen(table));
+
+		for (int i = 0; i < sqlite3_column_count(statement); i++) {
+			const char *text = (const char *)sqlite3_column_text(statement, i);
+			size_t length = (size_t)sqlite3_column_bytes(statement, i);
+
+			switch (sqlite3_column_type(statement, i)) {
+			case SQLITE_INTEGER:
+				hash = row_hash_integer(hash, sqlite3_column_int64(statement, i));
+				break;
+			case SQLITE_FLOAT:
+				hash = row_hash_real(hash, sqlite3_column_double(statement, i));
+				break;
+			case SQLITE_NULL:
+				hash = row_hash_null(hash);
+				break;
+			default:
+				hash = row_hash_text(hash, text, length);
+			}
+		}
+		sum += hash;
+	}
+	sqlite3_finalize(statement);
+	return sum;
+}
+
+/* A liar who knows the checksum. */
+static void fix_checksum(sqlite3 *db)
+{
+	uint64_t sum = 0;
+	char sql[128];
+
+	for (size_t i = 0; i < snapshot_schema_count; i++)
+		if (!strcmp(snapshot_schema[i].type, "table"))
+			sum += hash_table(db, snapshot_schema[i].name);
+	snprintf(sql, sizeof(sql), "UPDATE meta SET value = %lld WHERE key = 'checksum'", (long long)sum);
+	assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+}
+
+static void change(const char *sql, bool is_consistent)
 {
 	char *message = NULL;
 	sqlite3 *db;
@@ -363,15 +413,30 @@ static void change(const char *sql)
 	assert_int_equal(sqlite3_open_v2(target, &db, SQLITE_OPEN_READWRITE, NULL), SQLITE_OK);
 	if (sqlite3_exec(db, sql, NULL, NULL, &message) != SQLITE_OK)
 		fail_msg("%s: %s", sql, message);
+	if (is_consistent)
+		fix_checksum(db);
 	sqlite3_close(db);
+}
+
+/* Whoever changes the file is found out by the checksum. */
+static void assert_noticed(const char *sql)
+{
+	struct profile *read;
+
+	change(sql, false);
+	assert_error(snapshot_read(target, &read), ERROR_BAD_FILE, "checksum");
 }
 
 static void assert_refused(const char *sql, const char *part)
 {
 	struct profile *read;
+	struct error *error;
 
-	change(sql);
-	assert_error(snapshot_read(target, &read), ERROR_BAD_FILE, part);
+	change(sql, strstr(sql, "DROP") == NULL);
+	error = snapshot_read(target, &read);
+	if (!error)
+		fail_msg("not refused: %s", sql);
+	assert_error(error, ERROR_BAD_FILE, part);
 }
 
 static void test_newer(void **state)
@@ -408,7 +473,7 @@ static void test_hostile_values(void **state)
 	assert_refused("UPDATE stack SET self_kernel = self + 1 WHERE id = 5", parent);
 	assert_refused("UPDATE stack SET ending = 3 WHERE ending = 0", parent);
 	assert_refused("UPDATE stack SET frame = 'x' WHERE id = 5", value);
-	assert_refused("DELETE FROM stack WHERE id = 5", "not numbered");
+	assert_refused("UPDATE stack SET id = id + 1 WHERE id = (SELECT max(id) FROM stack)", "not numbered");
 	assert_refused("UPDATE frame SET module = 65536 WHERE id = 3", value);
 	assert_refused("UPDATE frame SET offset = -1 WHERE id = 3", value);
 	assert_refused("UPDATE frame SET function = 4000000000 WHERE id = 3", "no such function");
@@ -425,15 +490,14 @@ static void test_hostile_values(void **state)
 	assert_refused("UPDATE sample SET time_ns = 9000000000000000000 WHERE id = 7", value);
 	assert_refused("UPDATE sample SET stack = 0 WHERE id = 7", value);
 	assert_refused("DELETE FROM sample WHERE id = 7", "not numbered");
-	assert_refused("DELETE FROM sample WHERE id = (SELECT max(id) FROM sample)", "checksum");
-	assert_refused("UPDATE sample SET tid = 1 WHERE id = 7", "checksum");
+	assert_refused("DELETE FROM sample WHERE id = (SELECT max(id) FROM sample)", "too few");
 	assert_refused("UPDATE meta SET value = 1e400 WHERE key = 'hz_requested'", value);
 	assert_refused("UPDATE meta SET value = 'x' WHERE key = 'pid'", value);
 	assert_refused("UPDATE meta SET value = 'exploded' WHERE key = 'exit_kind'", value);
 	assert_refused("UPDATE meta SET value = 9223372036854775807 WHERE key = 'duration_ns'", "duration");
 	assert_refused("DELETE FROM meta WHERE key = 'checksum'", "no checksum");
 	assert_refused("UPDATE lost SET reason = 'none' WHERE id = 1", value);
-	assert_refused("UPDATE event SET text = 7", value);
+	assert_refused("UPDATE event SET text = x'07'", value);
 	assert_refused("UPDATE gap SET to_ns = 0; INSERT INTO gap VALUES(1, 5, 4)", value);
 	assert_refused("UPDATE module SET kind = 'quantum' WHERE id = 17", value);
 	assert_refused("UPDATE module SET id = 70000 WHERE id = 17", value);
@@ -458,8 +522,34 @@ static void test_hostile_pages(void **state)
 	assert_error(snapshot_read(target, &read), ERROR_BAD_FILE, "damaged");
 }
 
-/* The same rule as in snapshot_format.h, written again: a file that lies consistently gets through the
- * checksum, what it says must still be harmless. */
+static void test_checksum(void **state)
+{
+	_cleanup_profile_ struct profile *read = NULL;
+
+	assert_noticed("UPDATE sample SET tid = tid + 1 WHERE id = 7");
+	assert_noticed("UPDATE sample SET time_ns = time_ns + 1 WHERE id = 7");
+	assert_noticed("UPDATE function SET name = name || 'x' WHERE id = (SELECT function FROM frame WHERE "
+		       "id = 9)");
+	assert_noticed("UPDATE meta SET value = value + 1 WHERE key = 'pid'");
+	assert_noticed("UPDATE event SET text = 'nothing' WHERE id = 1");
+	assert_noticed("UPDATE lost SET count = 1 WHERE id = 1");
+	assert_noticed("DELETE FROM event WHERE id = 1");
+	assert_noticed("INSERT INTO meta VALUES('more', 1)");
+	/* Not by one who knows it; then what is read is still sound: the sums are made anew. */
+	change("UPDATE function SET self = 1 << 60, total = 3; UPDATE stack_end SET samples = 7", true);
+	assert_no_error(snapshot_read(target, &read));
+	assert_equal(fixture, read);
+}
+
+static void test_unknown_facts_are_skipped(void **state)
+{
+	_cleanup_profile_ struct profile *read = NULL;
+
+	change("INSERT INTO meta VALUES('colour', 'green')", true);
+	assert_no_error(snapshot_read(target, &read));
+	assert_equal(fixture, read);
+}
+
 static void test_hostile_names(void **state)
 {
 	_cleanup_profile_ struct profile *profile = NULL, *read = NULL;
@@ -567,8 +657,8 @@ static struct profile *make_big(uint32_t stacks)
 	return profile;
 }
 
-/* Waits until a temporary file has been written to `writes` times, then says whose it is. */
-static pid_t wait_for_writer(int inotify_fd, unsigned writes)
+/* Waits until the temporary file has that many bytes; 0: the writer was faster. */
+static pid_t wait_for_writer(int inotify_fd, off_t bytes)
 {
 	char buffer[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
 
@@ -579,39 +669,58 @@ static pid_t wait_for_writer(int inotify_fd, unsigned writes)
 		for (char *at = buffer; at < buffer + length;) {
 			struct inotify_event *event = (struct inotify_event *)at;
 			const char *pid = event->len ? strstr(event->name, ".tmp-") : NULL;
+			char file[400];
+			struct stat status;
 
-			if (pid && !writes--)
+			if (event->mask & IN_MOVED_TO)
+				return 0;
+			snprintf(file, sizeof(file), "%s/%s", directory, event->len ? event->name : "");
+			if (pid && !stat(file, &status) && status.st_size >= bytes)
 				return atoi(pid + 5);
 			at += sizeof(*event) + event->len;
 		}
 	}
 }
 
-static void test_child_is_killed(void **state)
+static bool kill_writer(struct profile *big, off_t bytes)
 {
-	_cleanup_profile_ struct profile *big = make_big(30000);
+	_cleanup_(cleanup_loop) struct loop *loop = NULL;
+	_cleanup_profile_ struct profile *read = NULL;
+	_cleanup_close_ int inotify_fd = inotify_init1(IN_CLOEXEC);
+	struct saving saving = {0};
+	bool is_killed;
+	pid_t pid;
 
 	assert_no_error(snapshot_write(fixture, target));
-	for (unsigned writes = 0; writes < 40; writes += 8) {
-		_cleanup_(cleanup_loop) struct loop *loop = NULL;
-		_cleanup_profile_ struct profile *read = NULL;
-		_cleanup_close_ int inotify_fd = inotify_init1(IN_CLOEXEC);
-		struct saving saving = {0};
-		pid_t pid;
-
-		assert_return_code(inotify_fd, errno);
-		assert_return_code(inotify_add_watch(inotify_fd, directory, IN_CREATE | IN_MODIFY), errno);
-		assert_no_error(loop_create(&loop));
-		saving.loop = loop;
-		assert_no_error(snapshot_write_in_child(big, target, loop, on_done, &saving));
-		pid = wait_for_writer(inotify_fd, writes);
-		assert_return_code(kill(pid, SIGKILL), errno);
-		loop_run(loop);
+	assert_return_code(inotify_fd, errno);
+	assert_return_code(inotify_add_watch(inotify_fd, directory, IN_CREATE | IN_MODIFY | IN_MOVED_TO),
+			   errno);
+	assert_no_error(loop_create(&loop));
+	saving.loop = loop;
+	assert_no_error(snapshot_write_in_child(big, target, loop, on_done, &saving));
+	pid = wait_for_writer(inotify_fd, bytes);
+	if (pid)
+		kill(pid, SIGKILL);
+	loop_run(loop);
+	is_killed = saving.error != NULL;
+	if (is_killed)
 		assert_error(saving.error, ERROR_GENERAL, "killed by signal 9");
-		assert_no_error(snapshot_read(target, &read));
-		assert_equal(fixture, read);
-		assert_files(2);
-	}
+	/* The old file or the new one, and nothing beside it. */
+	assert_no_error(snapshot_read(target, &read));
+	assert_equal(is_killed ? fixture : big, read);
+	assert_files(2);
+	return is_killed;
+}
+
+static void test_child_is_killed(void **state)
+{
+	static const off_t moments[] = {0, 1, 4096, 200000, 900000, 1500000};
+	_cleanup_profile_ struct profile *big = make_big(100000);
+	unsigned killed = 0;
+
+	for (size_t i = 0; i < sizeof(moments) / sizeof(*moments); i++)
+		killed += kill_writer(big, moments[i]);
+	assert_in_range(killed, 1, sizeof(moments) / sizeof(*moments));
 }
 
 static void test_disk_is_full(void **state)
@@ -775,6 +884,8 @@ int main(void)
 		cmocka_unit_test(test_hostile_schema),
 		cmocka_unit_test(test_hostile_values),
 		cmocka_unit_test(test_hostile_pages),
+		cmocka_unit_test(test_checksum),
+		cmocka_unit_test(test_unknown_facts_are_skipped),
 		cmocka_unit_test(test_hostile_names),
 		cmocka_unit_test(test_child_writes),
 		cmocka_unit_test(test_child_tells_errors),

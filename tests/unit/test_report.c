@@ -1,0 +1,555 @@
+/* Reports: JSON field by field against the profile and CLI.md, text as people read it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/cleanup.h"
+#include "base/text.h"
+#include "export/report.h"
+#include "tests/support/fixture.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+static struct profile *fixture;
+static struct totals totals;
+
+static void cleanup_profile(struct profile **profile)
+{
+	profile_destroy(*profile);
+}
+#define _cleanup_profile_ _cleanup_(cleanup_profile)
+
+static void cleanup_json(json_t **json)
+{
+	json_decref(*json);
+}
+#define _cleanup_json_ _cleanup_(cleanup_json)
+
+static void assert_no_error(struct error *error)
+{
+	if (error)
+		fail_msg("%s", error_get_message(error));
+}
+
+static char *write_report(struct profile *profile, struct report_options options)
+{
+	char *text = NULL;
+	size_t size = 0;
+	FILE *stream = open_memstream(&text, &size);
+
+	assert_non_null(stream);
+	assert_no_error(report_write(profile, &options, stream));
+	fclose(stream);
+	assert_int_equal(strlen(text), size);
+	assert_int_equal(text[size - 1], '\n');
+	return text;
+}
+
+static json_t *parse_report(struct profile *profile, struct report_options options)
+{
+	_cleanup_free_ char *text = NULL;
+	json_error_t error;
+	json_t *json;
+
+	options.format = REPORT_JSON;
+	text = write_report(profile, options);
+	json = json_loads(text, JSON_REJECT_DUPLICATES, &error);
+	if (!json)
+		fail_msg("%s at %d: %.200s", error.text, error.position, text);
+	return json;
+}
+
+/* "cpu.stacks.complete" */
+static json_t *get(json_t *json, const char *field)
+{
+	char name[64];
+
+	for (const char *at = field; *at;) {
+		size_t length = strcspn(at, ".");
+
+		snprintf(name, sizeof(name), "%.*s", (int)length, at);
+		json = json_object_get(json, name);
+		if (!json)
+			fail_msg("there is no %s", field);
+		at += length + (at[length] == '.');
+	}
+	return json;
+}
+
+static int64_t get_count(json_t *json, const char *field)
+{
+	json_t *value = get(json, field);
+
+	assert_true(json_is_integer(value));
+	return json_integer_value(value);
+}
+
+static double get_real(json_t *json, const char *field)
+{
+	json_t *value = get(json, field);
+
+	if (!json_is_real(value))
+		fail_msg("%s is no number", field);
+	return json_real_value(value);
+}
+
+static const char *get_text(json_t *json, const char *field)
+{
+	json_t *value = get(json, field);
+
+	assert_true(json_is_string(value));
+	return json_string_value(value);
+}
+
+/* Exactly these keys, in this order. */
+static void assert_keys(json_t *json, const char *expected)
+{
+	char keys[512] = "";
+	const char *key;
+	json_t *value;
+
+	assert_true(json_is_object(json));
+	json_object_foreach(json, key, value)
+	{
+		strcat(keys, *keys ? " " : "");
+		strcat(keys, key);
+	}
+	assert_string_equal(keys, expected);
+}
+
+/* ---- summary ---- */
+
+static void test_summary_json(void **state)
+{
+	_cleanup_json_ json_t *json = parse_report(fixture, (struct report_options){.view = REPORT_SUMMARY});
+
+	assert_keys(json, "schema target duration_s cpu heap lost overhead modules");
+	assert_int_equal(get_count(json, "schema"), 1);
+	assert_keys(get(json, "target"), "pid exe cmdline exit");
+	assert_int_equal(get_count(json, "target.pid"), 4242);
+	assert_string_equal(get_text(json, "target.exe"), "/srv/api-server");
+	assert_string_equal(get_text(json, "target.cmdline"),
+			    "/srv/api-server --port 8080 --workers 24 --config /etc/api/prod.toml");
+	assert_true(json_is_null(get(json, "target.exit")));
+	assert_true(get_real(json, "duration_s") == 92.0);
+	assert_true(json_is_null(get(json, "heap")));
+	assert_keys(get(json, "overhead"), "target_pct self_cpu_pct probe_hits probe_ns");
+	assert_true(fabs(get_real(json, "overhead.target_pct") - 98.7 * 1870 / 1e7) < 1e-6);
+	assert_true(fabs(get_real(json, "overhead.self_cpu_pct") - 37 / 92.0) < 1e-6);
+	assert_int_equal(get_count(json, "overhead.probe_hits"), totals.samples);
+	assert_true(get_real(json, "overhead.probe_ns") == 1870);
+}
+
+static void test_summary_json_closes_accounts(void **state)
+{
+	_cleanup_json_ json_t *json = parse_report(fixture, (struct report_options){.view = REPORT_SUMMARY});
+	int64_t samples = get_count(json, "cpu.samples"), broken = 0, modules = 0;
+	const char *key;
+	json_t *value;
+	size_t i;
+
+	assert_keys(get(json, "cpu"), "hz_requested hz_delivered samples user_samples kernel_samples stacks");
+	assert_true(get_real(json, "cpu.hz_requested") == 99);
+	assert_true(fabs(get_real(json, "cpu.hz_delivered") - 98.7) < 1e-6);
+	assert_int_equal(samples, totals.samples);
+	assert_int_equal(samples,
+			 get_count(json, "cpu.user_samples") + get_count(json, "cpu.kernel_samples"));
+	assert_int_equal(get_count(json, "cpu.kernel_samples"), totals.kernel_samples);
+	assert_keys(get(json, "cpu.stacks"), "complete truncated broken");
+	assert_keys(get(json, "cpu.stacks.broken"),
+		    "no_mapping no_table no_rule bad_cfa bad_return unreadable trampoline jit");
+	json_object_foreach(get(json, "cpu.stacks.broken"), key, value) broken += json_integer_value(value);
+	assert_int_equal(get_count(json, "cpu.stacks.broken.jit"), totals.ends[STACK_JIT]);
+	assert_true(broken > 0);
+	assert_int_equal(samples, get_count(json, "cpu.stacks.complete") +
+					  get_count(json, "cpu.stacks.truncated") + broken);
+	assert_keys(get(json, "lost"),
+		    "cpu_ring_full cpu_scratch_busy heap_ring_full heap_scratch_busy live_map_full "
+		    "stack_map_full reader_dropped");
+	json_array_foreach(get(json, "modules"), i, value)
+	{
+		assert_keys(value, "name path build_id symbols samples");
+		modules += get_count(value, "samples");
+	}
+	assert_int_equal(modules, samples);
+}
+
+static void test_summary_json_modules(void **state)
+{
+	_cleanup_json_ json_t *json = parse_report(fixture, (struct report_options){.view = REPORT_SUMMARY});
+	bool kernel_seen = false;
+	int64_t last = INT64_MAX;
+	json_t *module;
+	size_t i;
+
+	module = json_array_get(get(json, "modules"), 0);
+	assert_string_equal(get_text(module, "name"), "api-server");
+	assert_string_equal(get_text(module, "path"), "/srv/api-server");
+	assert_string_equal(get_text(module, "symbols"), "full");
+	assert_string_equal(get_text(module, "build_id"), "9b7c1f6f8a1e4bd2a1c07d7a43f5c1b8d8b0a111");
+	json_array_foreach(get(json, "modules"), i, module)
+	{
+		assert_true(get_count(module, "samples") <= last);
+		last = get_count(module, "samples");
+		if (strcmp(get_text(module, "name"), "[kernel]"))
+			continue;
+		kernel_seen = true;
+		assert_string_equal(get_text(module, "symbols"), "minimal");
+		assert_true(json_is_null(get(module, "build_id")));
+	}
+	assert_true(kernel_seen);
+}
+
+static void test_summary_json_without_figures(void **state)
+{
+	_cleanup_profile_ struct profile *profile = NULL;
+	_cleanup_json_ json_t *json = NULL;
+	struct facts facts;
+
+	assert_no_error(profile_create(&profile));
+	json = parse_report(profile, (struct report_options){.view = REPORT_SUMMARY});
+	assert_true(json_is_null(get(json, "cpu.hz_delivered")));
+	assert_true(json_is_null(get(json, "cpu.hz_requested")));
+	assert_true(json_is_null(get(json, "target.exe")));
+	assert_true(json_is_null(get(json, "overhead.target_pct")));
+	assert_true(json_is_null(get(json, "overhead.self_cpu_pct")));
+	assert_true(json_is_null(get(json, "overhead.probe_ns")));
+	assert_int_equal(get_count(json, "cpu.samples"), 0);
+	assert_int_equal(json_array_size(get(json, "modules")), 0);
+	json_decref(json);
+
+	profile_get_facts(profile, &facts);
+	facts.target_cpu_s = 0.09; /* below 0.1 s a rate says nothing */
+	facts.exit_kind = EXIT_SIGNAL;
+	facts.exit_value = 11;
+	facts.lost[LOST_CPU_RING_FULL] = 3;
+	facts.cmdline = "a\x1b[1m\"\xff";
+	assert_no_error(profile_set_facts(profile, &facts));
+	json = parse_report(profile, (struct report_options){.view = REPORT_SUMMARY});
+	assert_true(json_is_null(get(json, "cpu.hz_delivered")));
+	assert_keys(get(json, "target.exit"), "signal");
+	assert_int_equal(get_count(json, "target.exit.signal"), 11);
+	assert_int_equal(get_count(json, "lost.cpu_ring_full"), 3);
+	assert_string_equal(get_text(json, "target.cmdline"), "a?[1m\"?");
+	json_decref(json);
+
+	facts.exit_kind = EXIT_CODE;
+	facts.exit_value = 3;
+	assert_no_error(profile_set_facts(profile, &facts));
+	json = parse_report(profile, (struct report_options){.view = REPORT_SUMMARY});
+	assert_int_equal(get_count(json, "target.exit.code"), 3);
+}
+
+static size_t get_widest(const char *text)
+{
+	size_t widest = 0, width = 0;
+
+	for (size_t i = 0; text[i]; i++) {
+		width += (text[i] & 0xc0) != 0x80;
+		if (text[i] == '\n') {
+			widest = width - 1 > widest ? width - 1 : widest;
+			width = 0;
+		}
+	}
+	return widest;
+}
+
+static void assert_contains(const char *text, const char *part)
+{
+	if (!strstr(text, part))
+		fail_msg("no \"%s\" in:\n%s", part, text);
+}
+
+static void test_summary_text(void **state)
+{
+	_cleanup_free_ char *text = write_report(fixture, (struct report_options){.view = REPORT_SUMMARY});
+
+	assert_contains(text, "api-server [4242]\n");
+	assert_contains(text, "  time      92.0 s from 2026-03-02 12:00:00 UTC on api-prod-3\n");
+	assert_contains(text, "  rate      98.7 Hz delivered, 99 Hz requested (cpu-clock)\n");
+	assert_contains(text, "  samples   2,000  user ");
+	assert_contains(text, "% complete  truncated ");
+	assert_contains(text, "  lost      0\n");
+	assert_contains(text, "  heap      not measured: the heap is not measured by this version\n");
+	assert_null(strstr(text, "bad_cfa")); /* zero */
+	assert_in_range(get_widest(text), 60, 100);
+}
+
+/* ---- hot ---- */
+
+static void assert_row(json_t *row)
+{
+	double self = (double)get_count(row, "self"), n = (double)totals.samples, z2 = 1.959964 * 1.959964;
+	double share = self / n, root = sqrt(share * (1 - share) / n + z2 / (4 * n * n));
+
+	assert_keys(row, "function module file line self total self_ci");
+	assert_true(fabs(get_real(row, "self_ci") - n * 1.959964 * root / (1 + z2 / n)) < 1e-4);
+	assert_true(get_count(row, "self") <= get_count(row, "total"));
+	assert_true(json_is_null(get(row, "file")) == json_is_null(get(row, "line")));
+}
+
+static void test_hot_json(void **state)
+{
+	_cleanup_json_ json_t *json = parse_report(fixture, (struct report_options){.view = REPORT_HOT});
+	int64_t last = INT64_MAX, sum = 0;
+	json_t *row;
+	size_t i;
+
+	assert_keys(json, "schema metric total rows");
+	assert_int_equal(get_count(json, "schema"), 1);
+	assert_string_equal(get_text(json, "metric"), "cpu");
+	assert_int_equal(get_count(json, "total"), totals.samples);
+	assert_int_equal(json_array_size(get(json, "rows")), profile_count_hot(fixture));
+	json_array_foreach(get(json, "rows"), i, row)
+	{
+		assert_row(row);
+		assert_true(get_count(row, "self") <= last);
+		last = get_count(row, "self");
+		sum += last;
+	}
+	assert_int_equal(sum, totals.samples);
+	row = json_array_get(get(json, "rows"), 0);
+	assert_string_equal(get_text(row, "function"), "json::Parser::next()");
+	assert_string_equal(get_text(row, "module"), "api-server");
+	assert_string_equal(get_text(row, "file"), "/src/api/json.cc");
+}
+
+static void test_hot_json_limits(void **state)
+{
+	_cleanup_json_ json_t *json = NULL;
+	int64_t sum;
+	json_t *row;
+	size_t i;
+
+	json = parse_report(fixture, (struct report_options){.view = REPORT_HOT, .rows = 3});
+	assert_int_equal(json_array_size(get(json, "rows")), 3);
+	sum = get_count(json, "left_out.self");
+	json_array_foreach(get(json, "rows"), i, row) sum += get_count(row, "self");
+	assert_int_equal(sum, totals.samples);
+	assert_int_equal(get_count(json, "left_out.rows"), profile_count_hot(fixture) - 3);
+	json_decref(json);
+
+	json = parse_report(fixture, (struct report_options){.view = REPORT_HOT, .limit_pct = 2});
+	assert_true(json_array_size(get(json, "rows")) > 3);
+	json_array_foreach(get(json, "rows"), i, row)
+		assert_true(get_count(row, "self") * 50 >= (int64_t)totals.samples);
+}
+
+static void test_hot_text(void **state)
+{
+	_cleanup_free_ char *text =
+		write_report(fixture, (struct report_options){.view = REPORT_HOT, .rows = 20});
+	unsigned lines = 0;
+
+	for (const char *at = text; *at; at++)
+		lines += *at == '\n';
+	assert_int_equal(lines, 1 + 20 + 1);
+	assert_contains(text, "MODULE          FUNCTION\n");
+	assert_contains(text, "  api-server      json::Parser::next()  json.cc:2");
+	assert_contains(text, "  [kernel]        ");
+	assert_contains(text, "std::_Rb_tree<…>::find(…)  stl_tree.h:");
+	assert_contains(text, " more, ");
+	assert_in_range(get_widest(text), 60, 100);
+}
+
+static void test_empty_text(void **state)
+{
+	_cleanup_profile_ struct profile *profile = NULL;
+
+	assert_no_error(profile_create(&profile));
+	for (enum report_view view = REPORT_SUMMARY; view <= REPORT_TREE; view++) {
+		_cleanup_free_ char *text = write_report(profile, (struct report_options){.view = view});
+		_cleanup_json_ json_t *json = parse_report(profile, (struct report_options){.view = view});
+
+		if (view != REPORT_SUMMARY)
+			assert_contains(text, "no samples");
+	}
+}
+
+/* ---- tree ---- */
+
+static size_t assert_tree(json_t *rows, int64_t *ret_total, int64_t *ret_self)
+{
+	size_t i, count = 0;
+	json_t *row;
+
+	*ret_total = *ret_self = 0;
+	json_array_foreach(rows, i, row)
+	{
+		int64_t total, self;
+
+		assert_keys(row, "function module file line self total self_ci children");
+		count += 1 + assert_tree(get(row, "children"), &total, &self);
+		assert_int_equal(get_count(row, "total"), get_count(row, "self") + total);
+		*ret_total += get_count(row, "total");
+		*ret_self += get_count(row, "self") + self;
+	}
+	return count;
+}
+
+static void test_tree_json(void **state)
+{
+	_cleanup_json_ json_t *json = parse_report(fixture, (struct report_options){.view = REPORT_TREE});
+	int64_t total, self;
+
+	assert_keys(json, "schema metric total rows");
+	assert_int_equal(get_count(json, "total"), totals.samples);
+	assert_true(assert_tree(get(json, "rows"), &total, &self) > 500);
+	assert_int_equal(total, totals.samples);
+	assert_int_equal(self, totals.samples);
+}
+
+static int64_t sum_tree(json_t *rows, size_t *count, int64_t *smallest)
+{
+	int64_t sum = 0;
+	json_t *row;
+	size_t i;
+
+	json_array_foreach(rows, i, row)
+	{
+		json_t *left_out = json_object_get(row, "left_out");
+		int64_t total = get_count(row, "total"),
+			below = sum_tree(get(row, "children"), count, smallest);
+
+		++*count;
+		*smallest = total < *smallest ? total : *smallest;
+		sum += total;
+		if (left_out)
+			below += get_count(left_out, "total");
+		assert_int_equal(total, get_count(row, "self") + below);
+	}
+	return sum;
+}
+
+static void test_tree_json_limits(void **state)
+{
+	_cleanup_json_ json_t *json = NULL;
+	int64_t smallest = INT64_MAX;
+	size_t count = 0;
+
+	for (size_t rows = 1; rows < 300; rows = rows * 3 + 1) {
+		json = parse_report(fixture, (struct report_options){.view = REPORT_TREE, .rows = rows});
+		count = 0;
+		assert_int_equal(sum_tree(get(json, "rows"), &count, &smallest) +
+					 get_count(json, "left_out.total"),
+				 totals.samples);
+		assert_int_equal(count, rows);
+		json_decref(json);
+	}
+	json = parse_report(fixture, (struct report_options){.view = REPORT_TREE, .limit_pct = 1.5});
+	smallest = INT64_MAX;
+	sum_tree(get(json, "rows"), &count, &smallest);
+	assert_in_range(smallest, 30, 60);
+}
+
+static void test_tree_text(void **state)
+{
+	_cleanup_free_ char *text =
+		write_report(fixture, (struct report_options){.view = REPORT_TREE, .rows = 40});
+
+	assert_contains(text, "clone3 › start_thread\n");
+	assert_contains(text, "    worker_main(void*) › Pool::run() › Router::dispatch(Request&)\n");
+	assert_contains(text, "⋯n: n callees are not shown");
+	assert_in_range(get_widest(text), 60, 100);
+}
+
+static struct profile *make_deep(uint32_t depth)
+{
+	struct profile *profile;
+	uint32_t stack = 0;
+
+	assert_no_error(profile_create(&profile));
+	for (uint32_t i = 0; i < depth; i++) {
+		stack = profile_intern_stack(profile, stack, FRAME(16, 16 * i));
+		profile_add_samples(profile, stack, 0, 1, 0, SAMPLE_USER, STACK_COMPLETE, 1);
+	}
+	return profile;
+}
+
+static void test_deep_tree(void **state)
+{
+	/* jansson reads 2,048 levels, two for each frame: this much is read back as a whole … */
+	_cleanup_profile_ struct profile *deep = make_deep(1020), *deeper = make_deep(4000);
+	_cleanup_json_ json_t *json = parse_report(deep, (struct report_options){.view = REPORT_TREE});
+	json_t *rows = get(json, "rows");
+	_cleanup_free_ char *text = NULL, *list = NULL;
+	size_t levels = 0, depth = 0, deepest = 0;
+
+	for (; json_array_size(rows); levels++)
+		rows = get(json_array_get(rows, 0), "children");
+	assert_int_equal(levels, 1020);
+	/* … and of more at least the brackets are right. No name here has one in it. */
+	text = write_report(deeper, (struct report_options){.view = REPORT_TREE, .format = REPORT_JSON});
+	for (const char *at = text; *at; at++) {
+		depth += *at == '{' || (*at == '[' && at[-1] == ':');
+		deepest = depth > deepest ? depth : deepest;
+		depth -= *at == '}' || (*at == ']' && at[-1] != '6');
+	}
+	assert_int_equal(depth, 0);
+	assert_int_equal(deepest, 2 * (4000 + 1));
+	list = write_report(deeper, (struct report_options){.view = REPORT_TREE});
+	assert_contains(list, "⋯3999 ");
+	assert_in_range(get_widest(list), 60, 110);
+}
+
+/* ---- errors ---- */
+
+static void test_full_stream(void **state)
+{
+	for (enum report_view view = REPORT_SUMMARY; view <= REPORT_TREE; view++) {
+		for (enum report_format format = REPORT_TEXT; format <= REPORT_JSON; format++) {
+			_cleanup_(cleanup_fclose) FILE *full = fopen("/dev/full", "w");
+			_cleanup_error_ struct error *error = NULL;
+
+			assert_non_null(full);
+			error = report_write(fixture,
+					     &(struct report_options){.view = view, .format = format}, full);
+			assert_non_null(error);
+			assert_int_equal(error_get_code(error), ERROR_GENERAL);
+			assert_int_equal(error_get_errno(error), ENOSPC);
+		}
+	}
+}
+
+static int set_up(void **state)
+{
+	assert_no_error(fixture_profile_create(&fixture));
+	profile_get_totals(fixture, &totals);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	profile_destroy(fixture);
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_summary_json),
+		cmocka_unit_test(test_summary_json_closes_accounts),
+		cmocka_unit_test(test_summary_json_modules),
+		cmocka_unit_test(test_summary_json_without_figures),
+		cmocka_unit_test(test_summary_text),
+		cmocka_unit_test(test_hot_json),
+		cmocka_unit_test(test_hot_json_limits),
+		cmocka_unit_test(test_hot_text),
+		cmocka_unit_test(test_empty_text),
+		cmocka_unit_test(test_tree_json),
+		cmocka_unit_test(test_tree_json_limits),
+		cmocka_unit_test(test_tree_text),
+		cmocka_unit_test(test_deep_tree),
+		cmocka_unit_test(test_full_stream),
+	};
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests(tests, set_up, tear_down);
+}
