@@ -2,8 +2,8 @@
 #ifndef KILN_BPF_LIMITS_H
 #define KILN_BPF_LIMITS_H
 
-/* Inner arrays must have exactly the flags of their template. Not BPF_F_RDONLY_PROG, which would forbid to fill
- * them by mmap (bpf_map_mmap() in kernel/bpf/syscall.c). */
+/* Inner arrays must have exactly the flags of their template. Not BPF_F_RDONLY_PROG, which would forbid to
+ * fill them by mmap (bpf_map_mmap() in kernel/bpf/syscall.c). */
 #define INNER_MAP_FLAGS (BPF_F_INNER_MAP | BPF_F_MMAPABLE)
 
 /* Halvings of the search among the mappings; vm.max_map_count is 65,530 by default. */

@@ -29,6 +29,8 @@
 
 /* Sampling begins when the first tables are there, or after so long. */
 #define FIRST_TABLES_MS 200
+/* Tables that come within so long are published together. */
+#define FLUSH_MS 3
 /* Between two looks at the target's mappings: short while they change, longer while they do not. */
 #define REFRESH_LEAST_MS 10
 #define REFRESH_MOST_MS	 250
@@ -43,7 +45,8 @@ struct probe {
 	struct launch launch; /* pid 0: the target was running before */
 	struct modules *modules;
 	struct collector *collector;
-	struct loop_source *refresh_timer, *start_timer;
+	struct loop_source *refresh_timer, *start_timer, *flush_timer;
+	bool is_flush_due;
 	unsigned refresh_ms;
 	uint64_t last_refresh_ns;
 	size_t tables_ready, tables_total;
@@ -215,7 +218,7 @@ static void on_table(void *arg, uint32_t module, int fd, const char *why)
 	probe->table_note[0] = '\0';
 	probe->tables_ready++;
 	if (table >= 0)
-		error = collector_publish_table(probe->collector, module, table);
+		error = collector_queue_table(probe->collector, module, table);
 	if (error)
 		snprintf(probe->table_note, sizeof(probe->table_note), "%.80s: %.150s", name,
 			 error_get_message(error));
@@ -223,6 +226,21 @@ static void on_table(void *arg, uint32_t module, int fd, const char *why)
 		snprintf(probe->table_note, sizeof(probe->table_note), "%.80s: %.150s", name, why);
 	error_destroy(error);
 	send_tables(probe);
+	/* Publishing waits for the kernel: what comes within a moment goes in one flush. */
+	if (!probe->is_flush_due)
+		error_destroy(loop_set_timer(probe->flush_timer, FLUSH_MS, 0));
+	probe->is_flush_due = true;
+}
+
+static void on_flush_timer(void *arg)
+{
+	struct probe *probe = arg;
+	struct error *error = collector_flush_tables(probe->collector);
+
+	probe->is_flush_due = false;
+	if (error)
+		send_note(probe, error_get_message(error));
+	error_destroy(error);
 	if (!workers_count_waiting(probe->workers) && !probe->is_collecting && probe->start_timer)
 		error_destroy(loop_set_timer(probe->start_timer, 1, 0));
 }
@@ -376,6 +394,8 @@ static struct error *watch(struct probe *probe)
 				    &pidfd_source);
 	if (!error)
 		error = loop_add_timer(probe->loop, 0, 0, on_refresh_timer, probe, &probe->refresh_timer);
+	if (!error)
+		error = loop_add_timer(probe->loop, 0, 0, on_flush_timer, probe, &probe->flush_timer);
 	return error;
 }
 
@@ -583,6 +603,16 @@ static struct error *fork_children(struct probe *probe)
 	return error;
 }
 
+/* Debian's own kernel starts with kernel.perf_event_paranoid = 3, a value of its patch "security, perf: Allow
+ * further restriction of perf_event_open": CAP_PERFMON is not enough to open an event then. */
+static bool needs_admin(void)
+{
+	_cleanup_fclose_ FILE *file = fopen("/proc/sys/kernel/perf_event_paranoid", "re");
+	int level = 0;
+
+	return file && fscanf(file, "%d", &level) == 1 && level > 2;
+}
+
 static void start(void *arg)
 {
 	struct probe *probe = arg;
@@ -592,11 +622,13 @@ static void start(void *arg)
 	probe->start_timer = NULL;
 	send_target(probe);
 	send_pids(probe);
-	error = privileges_keep_least(PRIVILEGES_KEEP_FORKING);
+	error = privileges_keep_least(PRIVILEGES_KEEP_FORKING | (needs_admin() ? PRIVILEGES_KEEP_ADMIN : 0));
 	if (!error)
 		error = modules_create(&probe->modules);
 	if (!error)
 		error = load(probe);
+	if (!error)
+		error = privileges_keep_least(PRIVILEGES_KEEP_FORKING);
 	if (error)
 		send_failed(probe, error);
 }

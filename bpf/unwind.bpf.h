@@ -25,8 +25,8 @@
 /* Halvings of the search among the rows of a page, which lie in one chunk. */
 #define ROW_SEARCH_STEPS TABLE_CHUNK_SHIFT
 
-/* The target's stack is read in windows of so many bytes: one read costs 125 ns here, whatever its size (stac,
- * barriers, clac); one a frame would be two thirds of the whole walk. */
+/* The target's stack is read in windows of so many bytes: one read costs 125 ns here, whatever its size
+ * (stac, barriers, clac); one a frame would be two thirds of the whole walk. */
 #define WALK_WINDOW_BYTES 1024
 #define WALK_WINDOW_WORDS (WALK_WINDOW_BYTES / 8)
 
@@ -40,9 +40,9 @@ struct walk {
 	struct mapping mapping; /* the last hit */
 	__u32 table_module;	/* whose header is remembered; 0: none */
 	__u32 first_page, page_count, pages_at, rules_at;
-	__u32 first; /* index of the leaf in frames */
-	__u32 count; /* frames written */
-	__u32 end;   /* enum stack_end */
+	__u32 first;	     /* index of the leaf in frames */
+	__u32 count;	     /* frames written */
+	__u32 end;	     /* enum stack_end */
 	__u32 has_no_window; /* one could not be read: the end of the stack is near */
 	__u64 window_start;  /* address of its first word */
 	__u64 window[WALK_WINDOW_WORDS];
@@ -239,10 +239,12 @@ static __always_inline __u32 walk_find_rule(struct walk *walk, void *table, __u6
 	return TABLE_ROW_RULE(row);
 }
 
-/* Makes the window begin at low, unless it holds [low, high) already. A walk goes up: what comes next lies above. */
+/* Makes the window begin at low, unless it holds [low, high) already. A walk goes up: what comes next lies
+ * above. */
 static __always_inline void walk_move_window(struct walk *walk, __u64 low, __u64 high)
 {
-	if (walk->has_no_window || (low >= walk->window_start && high - walk->window_start <= WALK_WINDOW_BYTES))
+	if (walk->has_no_window ||
+	    (low >= walk->window_start && high - walk->window_start <= WALK_WINDOW_BYTES))
 		return;
 	walk->window_start = low;
 	if (walk_read_stack(walk->window, WALK_WINDOW_BYTES, low))

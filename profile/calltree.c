@@ -22,7 +22,7 @@ static uint32_t hash_child(const struct calltree *tree, uint32_t parent, uint32_
 uint32_t calltree_find(const struct calltree *tree, uint32_t parent, uint32_t function)
 {
 	uint32_t hash = hash_child(tree, parent, function), number;
-	size_t at = hash;
+	uint64_t at = hash;
 
 	while ((number = index_next(&tree->index, hash, &at))) {
 		const struct calltree_node *node = &tree->nodes.items[number];

@@ -34,7 +34,7 @@ static bool is_same(const struct function_entry *a, const struct function_entry 
 static uint32_t intern(struct functions *functions, struct function_entry wanted)
 {
 	uint32_t hash = hash_identity(&wanted), number;
-	size_t at = hash;
+	uint64_t at = hash;
 
 	while ((number = index_next(&functions->index, hash, &at)))
 		if (is_same(&functions->items.items[number - 1], &wanted))

@@ -137,7 +137,7 @@ static bool fold_entry(struct sample_log *log, struct log_level *level, size_t f
 	uint64_t samples = entry->is_folded ? entry->rest : 1;
 	uint32_t hash = (uint32_t)hash_u64(group), number;
 	struct packed_entry folded = *entry;
-	size_t at = hash;
+	uint64_t at = hash;
 
 	while ((number = index_next(&log->folding, hash, &at))) {
 		struct packed_entry *known = level_at(level, first + number - 1);
@@ -157,23 +157,13 @@ static bool fold_entry(struct sample_log *log, struct log_level *level, size_t f
 	return true;
 }
 
-static void clear_folding(struct sample_log *log)
-{
-	/* A table that one big group has blown up would cost all later ones. */
-	if (log->folding.mask >= 1 << 14)
-		index_deinit(&log->folding);
-	if (log->folding.slots)
-		memset(log->folding.slots, 0, (log->folding.mask + 1) * sizeof(log->folding.slots[0]));
-	log->folding.used = 0;
-}
-
 /* Hands the oldest group of a level to the next one. */
 static void fold_oldest(struct sample_log *log, struct log_level *from, struct log_level *to)
 {
 	uint64_t group = level_at(from, 0)->time / to->granule_ns;
 	size_t first = to->count;
 
-	clear_folding(log);
+	index_clear(&log->folding);
 	while (from->count && level_at(from, 0)->time / to->granule_ns == group) {
 		if (!fold_entry(log, to, first, level_at(from, 0)))
 			return;

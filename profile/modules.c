@@ -129,7 +129,8 @@ struct error *profile_set_module_symbols(struct profile *profile, uint32_t id, e
 			return out_of_memory();
 		entry->public.build_id = copy;
 	}
-	entry->public.symbols = symbols;
+	/* The word comes from a worker, which a hostile file may have taken over. */
+	entry->public.symbols = (unsigned)symbols <= SYMBOLS_JIT ? symbols : SYMBOLS_STRIPPED;
 	profile->revision++;
 	return NULL;
 }

@@ -2,8 +2,8 @@
  *
  * Two tries: stacks of frames (module, offset), as they come from the kernel, and the call tree of functions, as
  * people read it. A frame that has no name yet is a function of its own, "module+0xADDRESS"; when its name
- * arrives, the stacks through it move to their right place. All sums are kept while samples arrive: no reader has
- * to walk over everything.
+ * arrives, the stacks through it move to their right place. What came since the last look is added to the sums
+ * before the next one (settle.h): no reader walks over everything, whatever it asks.
  *
  * Invariants: samples = user_samples + kernel_samples = Σ ends. Σ self of all functions = samples. A function's
  *   total counts a sample once however often it recurs. A stack that is not complete hangs below a root frame of

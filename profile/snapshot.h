@@ -26,7 +26,7 @@ struct error *snapshot_read(const char *path, struct profile **ret);
  * returns; without a path it does not save. */
 struct error *snapshot_source_create(struct profile *profile, const char *path, struct source **ret);
 
-/* Expands %p %t %h %% (pid, time as YYYYMMDD-HHMMSS UTC, host); the caller frees. */
+/* Expands %p %t %h %% (pid, end of the data as YYYYMMDD-HHMMSS UTC, host); the caller frees. */
 struct error *snapshot_expand_path(const char *pattern, const struct facts *facts, char **ret);
 /* "DIRECTORY/COMM-PID-TIME.kiln"; what cannot stand in a file's name becomes '_'; the caller frees. */
 struct error *snapshot_make_default_path(const char *directory, const struct facts *facts, char **ret);

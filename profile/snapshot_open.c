@@ -155,32 +155,37 @@ static void defend(struct image *image)
 	sqlite3_progress_handler(image->db, STEPS_A_TICK, count_steps, image);
 }
 
+static bool is_object(sqlite3_stmt *row, const struct schema_object *object)
+{
+	const char *const expected[] = {object->type, object->name, object->name, object->sql};
+
+	for (int i = 0; i < 4; i++) {
+		const char *text = (const char *)sqlite3_column_text(row, i);
+
+		if (!text || strcmp(text, expected[i]))
+			return false;
+	}
+	return true;
+}
+
 /* A trigger or a view in a table's place would run while we read: the schema must be ours to the letter. */
 static struct error *check_schema(struct image *image)
 {
+	static const char sql[] = "SELECT type, name, tbl_name, sql FROM main.sqlite_master";
 	sqlite3_stmt *statement = NULL;
 	size_t matched = 0;
-	bool same = true;
-	int code = sqlite3_prepare_v2(image->db, "SELECT type, name, tbl_name, sql FROM main.sqlite_master",
-				      -1, &statement, NULL);
+	int code = sqlite3_prepare_v2(image->db, sql, -1, &statement, NULL);
 
-	while (code == SQLITE_OK && same && sqlite3_step(statement) == SQLITE_ROW) {
-		const struct schema_object *object = &snapshot_schema[matched];
-		const char *expected[] = {object->type, object->name, object->name, object->sql};
-
-		same = matched < snapshot_schema_count;
-		for (int i = 0; same && i < 4; i++) {
-			const char *text = (const char *)sqlite3_column_text(statement, i);
-
-			same = text && !strcmp(text, expected[i]);
-		}
-		matched++;
-	}
+	if (code == SQLITE_OK)
+		code = sqlite3_step(statement);
+	for (; code == SQLITE_ROW && matched < snapshot_schema_count;
+	     code = sqlite3_step(statement), matched++)
+		if (!is_object(statement, &snapshot_schema[matched]))
+			break;
 	sqlite3_finalize(statement);
-	if (sqlite3_errcode(image->db) != SQLITE_OK && sqlite3_errcode(image->db) != SQLITE_ROW &&
-	    sqlite3_errcode(image->db) != SQLITE_DONE)
+	if (code != SQLITE_ROW && code != SQLITE_DONE)
 		return snapshot_fail_sqlite(image->db);
-	if (!same || matched != snapshot_schema_count)
+	if (code != SQLITE_DONE || matched != snapshot_schema_count)
 		return error_create(ERROR_BAD_FILE, 0, snapshot_hint_damaged,
 				    "damaged: its tables are not those of a snapshot");
 	return NULL;

@@ -8,9 +8,11 @@
 #include <string.h>
 #include <time.h>
 
+/* Of the end of the data: two snapshots of one session are two files. */
 static void put_time(FILE *stream, const struct facts *facts)
 {
-	time_t seconds = facts->start_unix_ns ? (time_t)(facts->start_unix_ns / 1000000000) : time(NULL);
+	uint64_t end_ns = facts->start_unix_ns + facts->duration_ns;
+	time_t seconds = facts->start_unix_ns ? (time_t)(end_ns / 1000000000) : time(NULL);
 	char text[32];
 	struct tm parts;
 

@@ -33,7 +33,7 @@ static uint32_t hash_frame(const struct stacks *stacks, uint64_t frame)
 uint32_t stacks_find_frame(const struct stacks *stacks, uint64_t frame)
 {
 	uint32_t hash = hash_frame(stacks, frame), number;
-	size_t at = hash;
+	uint64_t at = hash;
 
 	while ((number = index_next(&stacks->frame_index, hash, &at)))
 		if (stacks->frames.items[number].word == frame)
@@ -98,7 +98,7 @@ uint32_t stacks_intern_child(struct profile *profile, uint32_t parent, uint64_t 
 {
 	const struct stacks *stacks = &profile->stacks;
 	uint32_t hash = hash_child(stacks, parent, frame), number;
-	size_t at = hash;
+	uint64_t at = hash;
 
 	while ((number = index_next(&stacks->node_index, hash, &at))) {
 		const struct trie_node *node = &stacks->nodes.items[number];

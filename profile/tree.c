@@ -132,7 +132,7 @@ static bool get_down(struct tree *tree, uint64_t key, struct tree_item *ret)
 static uint32_t intern_path(struct tree *tree, uint32_t parent, uint32_t function)
 {
 	uint32_t hash = (uint32_t)hash_u64((uint64_t)parent << 32 | function), number;
-	size_t at = hash;
+	uint64_t at = hash;
 
 	while ((number = index_next(&tree->index, hash, &at)))
 		if (tree->paths.items[number].parent == parent &&

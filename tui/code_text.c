@@ -19,8 +19,9 @@ static bool starts_with_one_of(const char *name, const char *const *prefixes)
 static enum style get_kind_of_file(const struct profile *profile, const struct module *module)
 {
 	static const char *const runtime[] = {
-		"libc.so",	"libc-",       "libc.musl",   "ld-linux",   "ld-musl",	  "ld-2.", "libpthread",
-		"libjemalloc", "libtcmalloc", "libmimalloc", "libmalloc", "librpmalloc", NULL,
+		"libc.so",   "libc-",	    "libc.musl",   "ld-linux",	  "ld-musl",
+		"ld-2.",     "libpthread",  "libjemalloc", "libtcmalloc", "libmimalloc",
+		"libmalloc", "librpmalloc", NULL,
 	};
 	struct facts facts;
 
@@ -92,7 +93,8 @@ void code_write_name(const struct function *function, char *ret, size_t capacity
 	snprintf(ret, capacity, "%s%s", function->module == MODULE_KERNEL ? "[k] " : "", function->name);
 }
 
-void code_write_place(const struct profile *profile, const struct function *function, char *ret, size_t capacity)
+void code_write_place(const struct profile *profile, const struct function *function, char *ret,
+		      size_t capacity)
 {
 	const char *slash = strrchr(function->file, '/');
 	const char *file = slash ? slash + 1 : function->file;
@@ -102,7 +104,8 @@ void code_write_place(const struct profile *profile, const struct function *func
 		snprintf(ret, capacity, "%s:%u", file, function->line);
 	else if (*file)
 		snprintf(ret, capacity, "%s", file);
-	else if (function->module >= MODULE_FIRST_FILE && profile_find_module(profile, function->module, &module) &&
+	else if (function->module >= MODULE_FIRST_FILE &&
+		 profile_find_module(profile, function->module, &module) &&
 		 module.symbols == SYMBOLS_STRIPPED)
 		snprintf(ret, capacity, "stripped");
 	else
@@ -154,14 +157,16 @@ void code_write_detail(const struct profile *profile, uint32_t number, const cha
 #define TRAIL_PARTS 3
 #define TRAIL_CELLS 24
 
-void code_write_trail(const struct profile *profile, struct tree *tree, uint64_t key, char ret[CODE_TRAIL_MAX])
+void code_write_trail(const struct profile *profile, struct tree *tree, uint64_t key,
+		      char ret[CODE_TRAIL_MAX])
 {
 	char labels[TRAIL_PARTS][4 * TRAIL_CELLS + 1], name[CODE_NAME_MAX];
 	struct tree_item item;
 	unsigned count = 0;
 	int used;
 
-	for (; key && count < TRAIL_PARTS && tree_get_item(tree, key, &item); key = tree_get_parent(tree, key)) {
+	for (; key && count < TRAIL_PARTS && tree_get_item(tree, key, &item);
+	     key = tree_get_parent(tree, key)) {
 		struct function function = profile_get_function(profile, item.function);
 
 		code_write_name(&function, name, sizeof(name));
@@ -221,7 +226,8 @@ bool hits_refresh(struct hits *hits, const struct view_context *context)
 
 static bool ask(const struct view_context *context, uint32_t function)
 {
-	return context->search_matches(context, profile_get_function(context->source->profile, function).name);
+	return context->search_matches(context,
+				       profile_get_function(context->source->profile, function).name);
 }
 
 bool hits_has(struct hits *hits, const struct view_context *context, uint32_t function)

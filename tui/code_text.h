@@ -1,5 +1,5 @@
-/* How functions are written on every screen: name, place in the source, kind of code, search hits; and the line that
- * stands where rows would be when there are none. */
+/* How functions are written on every screen: name, place in the source, kind of code, search hits; and the
+ * line that stands where rows would be when there are none. */
 #ifndef KILN_TUI_CODE_TEXT_H
 #define KILN_TUI_CODE_TEXT_H
 
@@ -19,18 +19,20 @@ unsigned code_draw_legend(struct canvas *canvas, unsigned column, unsigned row, 
 /* Kernel functions are marked: "[k] clear_page_erms". */
 void code_write_name(const struct function *function, char *ret, size_t capacity);
 /* "json.cc:212", "json.cc", "stripped", "-". */
-void code_write_place(const struct profile *profile, const struct function *function, char *ret, size_t capacity);
+void code_write_place(const struct profile *profile, const struct function *function, char *ret,
+		      size_t capacity);
 /* The same in at most this many cells: the line number stays. */
 void code_fit_place(const struct profile *profile, const struct function *function, unsigned cells, char *ret,
 		    size_t capacity);
-/* The detail row: "json::Parser::next() json.cc:212 api-server" and the figures behind it. When the columns do not
- * suffice, the name is shortened first, then module and place go; the figures stay. */
-void code_write_detail(const struct profile *profile, uint32_t function, const char *figures, unsigned columns,
-		       char *ret, size_t capacity);
+/* The detail row: "json::Parser::next() json.cc:212 api-server" and the figures behind it. When the columns
+ * do not suffice, the name is shortened first, then module and place go; the figures stay. */
+void code_write_detail(const struct profile *profile, uint32_t function, const char *figures,
+		       unsigned columns, char *ret, size_t capacity);
 
 /* Where a node stands: "all › … › Router::dispatch › json::Parser::next". */
 #define CODE_TRAIL_MAX 1024
-void code_write_trail(const struct profile *profile, struct tree *tree, uint64_t key, char ret[CODE_TRAIL_MAX]);
+void code_write_trail(const struct profile *profile, struct tree *tree, uint64_t key,
+		      char ret[CODE_TRAIL_MAX]);
 
 /* Why there is nothing to show: "no samples yet: …". */
 void code_write_empty(const struct view_context *context, char *ret, size_t capacity);

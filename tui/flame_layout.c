@@ -37,8 +37,8 @@ static bool add_frame(const struct builder *builder, struct flame_frame frame)
 	return frame.columns == 0 || array_append(&builder->layout->frames, frame);
 }
 
-static bool add_node(const struct builder *builder, uint32_t parent, unsigned depth, const struct tree_item *item,
-		     uint64_t start, uint64_t total)
+static bool add_node(const struct builder *builder, uint32_t parent, unsigned depth,
+		     const struct tree_item *item, uint64_t start, uint64_t total)
 {
 	return add_frame(builder, (struct flame_frame){
 					  .key = item->key,
@@ -103,8 +103,8 @@ static bool add_children(const struct builder *builder, const struct flame_tree 
 	return ok && end_run(builder, number, parent.depth + 1, &run);
 }
 
-bool flame_layout_build(struct flame_layout *layout, const struct flame_tree *tree, const struct tree_item *root,
-			unsigned columns, unsigned depths)
+bool flame_layout_build(struct flame_layout *layout, const struct flame_tree *tree,
+			const struct tree_item *root, unsigned columns, unsigned depths)
 {
 	struct builder builder = {layout, root->total, columns};
 	uint32_t number;

@@ -1,6 +1,7 @@
 #include "tui/flame_match.h"
 
-#define NODES_PER_DRAWING 20000 /* a few ms */
+#define NODES_FIRST 10000 /* a drawing, for the first sum: a few ms */
+#define NODES_AGAIN 1000  /* a drawing, when a sum is there already */
 
 static void begin(struct flame_match *match, struct tree *tree, uint64_t revision)
 {
@@ -14,8 +15,8 @@ static void begin(struct flame_match *match, struct tree *tree, uint64_t revisio
 }
 
 /* Counts what matches among the children of a node; what does not is looked at later. */
-static void visit(struct flame_match *match, const struct view_context *context, struct hits *hits, struct tree *tree,
-		  uint64_t key)
+static void visit(struct flame_match *match, const struct view_context *context, struct hits *hits,
+		  struct tree *tree, uint64_t key)
 {
 	size_t first = match->pending.count, last, count, i;
 	const struct tree_item *children;
@@ -43,7 +44,7 @@ void flame_match_refresh(struct flame_match *match, const struct view_context *c
 			 struct tree *tree, bool is_new_pattern)
 {
 	uint64_t revision = profile_get_revision(context->source->profile);
-	unsigned visited;
+	unsigned visited, most;
 
 	if (is_new_pattern)
 		match->is_running = match->is_done = false;
@@ -51,7 +52,8 @@ void flame_match_refresh(struct flame_match *match, const struct view_context *c
 		return;
 	if (!match->is_running && (!match->is_done || match->revision != revision))
 		begin(match, tree, revision);
-	for (visited = 0; match->is_running && match->pending.count && visited < NODES_PER_DRAWING; visited++)
+	most = match->is_done ? NODES_AGAIN : NODES_FIRST;
+	for (visited = 0; match->is_running && match->pending.count && visited < most; visited++)
 		visit(match, context, hits, tree, match->pending.items[--match->pending.count]);
 	if (match->is_done && match->pending.count)
 		return; /* the last whole sum stands until the next one is whole */

@@ -1,7 +1,8 @@
 /* How many samples a search matches: each sample once, however often its stack matches.
  *
- * The tree is walked from the root, heaviest first; below a hit nothing is counted again. A walk goes on for a
- * bounded number of nodes a drawing, so that no key waits for it: until it is done, the sum is a lower bound.
+ * The tree is walked from the root, heaviest first; below a hit nothing is counted again. A walk goes on for
+ * a bounded number of nodes a drawing, so that no key waits for it: until it is done, the sum is a lower
+ * bound.
  */
 #ifndef KILN_TUI_FLAME_MATCH_H
 #define KILN_TUI_FLAME_MATCH_H
@@ -10,11 +11,12 @@
 #include "tui/code_text.h"
 
 struct flame_match {
-	ARRAY(uint64_t) pending;          /* keys whose children were not looked at yet */
-	uint64_t revision;                /* of the profile when the walk began */
-	uint64_t running, running_all;    /* sums of the walk that runs */
-	uint64_t samples, all;            /* of the last one that was done, or of the first as far as it is */
-	bool is_running, is_done; /* is_done: samples is the whole sum */
+	ARRAY(uint64_t)
+	pending;		       /* keys whose children were not looked at yet */
+	uint64_t revision;	       /* of the profile when the walk began */
+	uint64_t running, running_all; /* sums of the walk that runs */
+	uint64_t samples, all;	       /* of the last one that was done, or of the first as far as it is */
+	bool is_running, is_done;      /* is_done: samples is the whole sum */
 };
 
 /* Goes on with the walk, or begins one when pattern or data are new. */

@@ -4,7 +4,8 @@
 
 typedef size_t list_function(struct profile *profile, uint32_t function, struct neighbour *ret, size_t max);
 
-static void read_list(struct neighbour_list *list, struct profile *profile, uint32_t function, list_function *read)
+static void read_list(struct neighbour_list *list, struct profile *profile, uint32_t function,
+		      list_function *read)
 {
 	list->count = read(profile, function, list->items, list->capacity);
 	if (list->count <= list->capacity)
@@ -37,7 +38,8 @@ void neighbours_deinit(struct neighbours *neighbours)
 	*neighbours = (struct neighbours){0};
 }
 
-void neighbour_write_name(const struct profile *profile, uint32_t number, bool is_caller, char *ret, size_t capacity)
+void neighbour_write_name(const struct profile *profile, uint32_t number, bool is_caller, char *ret,
+			  size_t capacity)
 {
 	struct function function;
 

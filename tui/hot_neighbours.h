@@ -24,6 +24,7 @@ void neighbours_refresh(struct neighbours *neighbours, struct profile *profile, 
 void neighbours_deinit(struct neighbours *neighbours);
 
 /* "[root]", "self", or the function's name. */
-void neighbour_write_name(const struct profile *profile, uint32_t function, bool is_caller, char *ret, size_t capacity);
+void neighbour_write_name(const struct profile *profile, uint32_t function, bool is_caller, char *ret,
+			  size_t capacity);
 
 #endif

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#define RANK_EVERY 3 /* refreshes */
+#define RANK_EVERY 10 /* refreshes */
 
 static uint64_t get_value(const struct hot_order *order, uint32_t number)
 {
@@ -111,10 +111,12 @@ static void extend(struct hot_order *order, size_t wanted)
 	struct key_set have = {0};
 	size_t i;
 
-	order->count = profile_count_hot(order->profile); /* names that came since may have joined functions */
+	order->count =
+		profile_count_hot(order->profile); /* names that came since may have joined functions */
 	if (wanted > order->count)
 		wanted = order->count;
-	if (order->shown.count >= wanted || !array_reserve(&order->shown, wanted) || !has_ideal(order, wanted))
+	if (order->shown.count >= wanted || !array_reserve(&order->shown, wanted) ||
+	    !has_ideal(order, wanted))
 		return;
 	for (i = 0; i < order->shown.count; i++)
 		key_set_add(&have, order->shown.items[i]);
@@ -190,7 +192,7 @@ void hot_order_set_sort(struct hot_order *order, enum hot_sort by)
 uint32_t hot_order_get(struct hot_order *order, size_t place)
 {
 	if (place >= order->shown.count)
-		extend(order, place + 1);
+		extend(order, place + 1 + place / 2); /* a walk down the list costs little a step */
 	return place < order->shown.count ? order->shown.items[place] : UINT32_MAX;
 }
 

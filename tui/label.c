@@ -1,6 +1,6 @@
-/* One scanner rewrites a name with its argument lists and template lists kept, marked or dropped; label_fit() goes
- * down the list of what it tries until something fits. Nothing here knows C++ or Rust: brackets, "::" and the word
- * "operator" are enough, and a name whose brackets do not pair is left as it is. */
+/* One scanner rewrites a name with its argument lists and template lists kept, marked or dropped; label_fit()
+ * goes down the list of what it tries until something fits. Nothing here knows C++ or Rust: brackets, "::"
+ * and the word "operator" are enough, and a name whose brackets do not pair is left as it is. */
 #include "tui/label.h"
 
 #include "base/text.h"
@@ -37,9 +37,9 @@ static bool is_word(char c)
 static size_t measure_operator(const char *name, const char *text)
 {
 	static const char *const symbols[] = {
-		"<=>", "<<=", ">>=", "->*", "<<", ">>", "<=", ">=", "->", "==", "!=", "&&", "||", "++", "--",
-		"+=",  "-=",  "*=",  "/=",  "%=", "^=", "&=", "|=", "()", "[]", "<",  ">",  "+",  "-",  "*",
-		"/",   "%",   "^",   "&",   "|",  "~",  "!",  "=",  ",",
+		"<=>", "<<=", ">>=", "->*", "<<", ">>", "<=", ">=", "->", "==", "!=", "&&", "||",
+		"++",  "--",  "+=",  "-=",  "*=", "/=", "%=", "^=", "&=", "|=", "()", "[]", "<",
+		">",   "+",   "-",   "*",   "/",  "%",	"^",  "&",  "|",  "~",	"!",  "=",  ",",
 	};
 	size_t i, word = strlen("operator");
 
@@ -80,7 +80,8 @@ static bool is_part_of_name(const char *list, size_t length)
 	       (list[length] == ':' && list[1] == '*');
 }
 
-/* What stands behind a dropped argument list: " const", "&", " [clone .cold]", up to the next part of the name. */
+/* What stands behind a dropped argument list: " const", "&", " [clone .cold]", up to the next part of the
+ * name. */
 static size_t measure_qualifiers(const char *text)
 {
 	const char *next = strstr(text, "::");
@@ -142,8 +143,8 @@ static void rewrite(struct output *output, const char *name, enum lists argument
 		memmove(output->text, output->text + 2, output->length - 1);
 }
 
-/* The left part goes up to here: behind the next "::", '/' or blank. NULL: the last part is reached. What stands in
- * braces ("{lambda()#1}") and behind "operator" is one part. */
+/* The left part goes up to here: behind the next "::", '/' or blank. NULL: the last part is reached. What
+ * stands in braces ("{lambda()#1}") and behind "operator" is one part. */
 static const char *find_next_part(const char *name)
 {
 	const char *at;

@@ -13,7 +13,8 @@ static void scroll_to_cursor(struct rows *rows)
 		rows->top = rows->cursor;
 	if (rows->cursor - rows->top >= rows->height)
 		rows->top = rows->cursor - rows->height + 1;
-	if (rows->top && rows->top + rows->height > rows->count) /* no blank rows while there are more above */
+	if (rows->top &&
+	    rows->top + rows->height > rows->count) /* no blank rows while there are more above */
 		rows->top = rows->count > rows->height ? rows->count - rows->height : 0;
 }
 
@@ -167,7 +168,8 @@ void key_set_remove(struct key_set *set, uint64_t key)
 	hole = find_slot(set, key);
 	set->slots[hole] = 0;
 	set->count--;
-	/* What stood behind the hole may have been pushed there by it: put each in again until a free slot. */
+	/* What stood behind the hole may have been pushed there by it: put each in again until a free slot.
+	 */
 	for (next = (hole + 1) & mask; set->slots[next]; next = (next + 1) & mask) {
 		uint64_t moved = set->slots[next];
 
@@ -210,5 +212,19 @@ bool steady_refresh(struct steady *steady, bool is_wrong)
 		return false;
 	steady->wrong = 0;
 	steady->now = false;
+	return true;
+}
+
+/* ---- pace ---- */
+
+bool pace_is_due(struct pace *pace, uint64_t revision, bool is_forced)
+{
+	if (revision == pace->revision && !is_forced)
+		return false;
+	pace->revision = revision;
+	if (++pace->waited <= pace->work / PACE_WORK && !is_forced)
+		return false;
+	pace->waited = 0;
+	pace->work = 0;
 	return true;
 }

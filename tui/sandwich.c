@@ -93,7 +93,8 @@ static long get_position(const struct sandwich *sandwich)
 
 static void set_position(struct sandwich *sandwich, long position)
 {
-	long first = -(long)sandwich->neighbours.callers.count, last = (long)sandwich->neighbours.callees.count;
+	long first = -(long)sandwich->neighbours.callers.count,
+	     last = (long)sandwich->neighbours.callees.count;
 
 	if (position < first)
 		position = first;
@@ -102,7 +103,8 @@ static void set_position(struct sandwich *sandwich, long position)
 	if (position < 0)
 		select_place(sandwich, SIDE_CALLER, (size_t)(-position - 1));
 	else
-		select_place(sandwich, position ? SIDE_CALLEE : SIDE_FUNCTION, (size_t)(position ? position - 1 : 0));
+		select_place(sandwich, position ? SIDE_CALLEE : SIDE_FUNCTION,
+			     (size_t)(position ? position - 1 : 0));
 }
 
 uint32_t sandwich_get_selected(const struct sandwich *sandwich)
@@ -184,8 +186,8 @@ bool sandwich_find(struct sandwich *sandwich, int direction)
 
 /* ---- drawing ---- */
 
-static void draw_name(struct sandwich *sandwich, struct canvas *canvas, unsigned column, unsigned row, unsigned width,
-		      uint32_t number, uint16_t style, bool is_caller)
+static void draw_name(struct sandwich *sandwich, struct canvas *canvas, unsigned column, unsigned row,
+		      unsigned width, uint32_t number, uint16_t style, bool is_caller)
 {
 	char name[CODE_NAME_MAX], label[LABEL_MAX];
 
@@ -207,14 +209,16 @@ static void draw_module(struct sandwich *sandwich, struct canvas *canvas, unsign
 	if (number == NEIGHBOUR_NONE || !width)
 		return;
 	function = profile_get_function(profile, number);
-	canvas_text(canvas, column, row, width, code_get_kind(profile, function.module), function.module_name);
+	canvas_text(canvas, column, row, width, code_get_kind(profile, function.module),
+		    function.module_name);
 }
 
 /* Cells of a row: marker 2, share 6, samples 9, a gap, the name, the module when there is room. */
 static void draw_row(struct sandwich *sandwich, struct canvas *canvas, struct rectangle area, unsigned row,
 		     const struct neighbour *neighbour, enum sandwich_side side, bool is_selected)
 {
-	unsigned samples = area.columns >= 50 ? 9 : 0, module = area.columns >= 76 ? 16 : 0, name = 10 + samples;
+	unsigned samples = area.columns >= 50 ? 9 : 0, module = area.columns >= 76 ? 16 : 0,
+		 name = 10 + samples;
 	char text[FORMAT_MAX];
 
 	canvas_text(canvas, area.column, row, 2, STYLE_NORMAL, is_selected ? "▸" : "");
@@ -225,8 +229,9 @@ static void draw_row(struct sandwich *sandwich, struct canvas *canvas, struct re
 				  format_count(neighbour->samples, text));
 	if (area.columns <= name + module)
 		return;
-	draw_name(sandwich, canvas, area.column + name, row, area.columns - name - module, neighbour->function,
-		  side == SIDE_FUNCTION ? STYLE_BOLD : STYLE_NORMAL, side == SIDE_CALLER);
+	draw_name(sandwich, canvas, area.column + name, row, area.columns - name - module,
+		  neighbour->function, side == SIDE_FUNCTION ? STYLE_BOLD : STYLE_NORMAL,
+		  side == SIDE_CALLER);
 	if (module)
 		draw_module(sandwich, canvas, area.column + area.columns - module + 1, row, module - 1,
 			    neighbour->function);
@@ -274,14 +279,16 @@ static void draw_side(struct sandwich *sandwich, struct canvas *canvas, struct r
 		unsigned row = side == SIDE_CALLER ? nearest - i : nearest + i;
 
 		if (i + 1 == rows && scroll + rows < list->count && rows > 1)
-			draw_more(sandwich, canvas, area, row, list->count - scroll - i, sum_from(list, scroll + i));
+			draw_more(sandwich, canvas, area, row, list->count - scroll - i,
+				  sum_from(list, scroll + i));
 		else
 			draw_row(sandwich, canvas, area, row, &list->items[scroll + i], side,
 				 has_cursor && sandwich->place == scroll + i);
 	}
 }
 
-static void draw_function(struct sandwich *sandwich, struct canvas *canvas, struct rectangle area, unsigned row)
+static void draw_function(struct sandwich *sandwich, struct canvas *canvas, struct rectangle area,
+			  unsigned row)
 {
 	struct neighbour function = {get_function(sandwich), sandwich->neighbours.total};
 
@@ -314,7 +321,8 @@ void sandwich_draw(struct sandwich *sandwich, struct canvas *canvas, struct rect
 	canvas_rule(canvas, area.column, area.row, area.columns, "callers, share of the function's total");
 	draw_side(sandwich, canvas, area, callers, SIDE_CALLER, middle - 1);
 	draw_function(sandwich, canvas, area, middle);
-	canvas_rule(canvas, area.column, middle + 1, area.columns, "callees and self, share of the function's total");
+	canvas_rule(canvas, area.column, middle + 1, area.columns,
+		    "callees and self, share of the function's total");
 	if (middle + 2 < bottom)
 		draw_side(sandwich, canvas, area, bottom - middle - 2, SIDE_CALLEE, middle + 2);
 }
@@ -330,8 +338,8 @@ void sandwich_describe(struct sandwich *sandwich, unsigned columns, char *ret, s
 	uint64_t samples = sandwich->place < list->count ? list->items[sandwich->place].samples : 0;
 
 	label_fit(function.name, columns / 3, middle, sizeof(middle));
-	snprintf(figures, sizeof(figures), "%s of %s  n=%s", format_share(samples, function.total, share), middle,
-		 format_count(samples, count));
+	snprintf(figures, sizeof(figures), "%s of %s  n=%s", format_share(samples, function.total, share),
+		 middle, format_count(samples, count));
 	if (selected == NEIGHBOUR_NONE)
 		snprintf(ret, capacity, "%s  %s", sandwich->side == SIDE_CALLER ? "[root]" : "self", figures);
 	else
@@ -345,7 +353,8 @@ void sandwich_write_scope(const struct sandwich *sandwich, char *ret, size_t cap
 
 	used = (size_t)snprintf(ret, capacity, "callers and callees%s", i ? " › …" : "");
 	for (; i < sandwich->levels.count && used < capacity; i++) {
-		struct function function = profile_get_function(get_profile(sandwich), sandwich->levels.items[i]);
+		struct function function =
+			profile_get_function(get_profile(sandwich), sandwich->levels.items[i]);
 
 		label_fit(function.name, 24, label, sizeof(label));
 		used += (size_t)snprintf(ret + used, capacity - used, " › %s", label);

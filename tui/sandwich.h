@@ -1,5 +1,5 @@
-/* The sandwich: one function in the middle, who calls it above, what it calls below, heaviest next to it. Enter goes
- * on to a caller or callee, Esc comes back, level by level.
+/* The sandwich: one function in the middle, who calls it above, what it calls below, heaviest next to it.
+ * Enter goes on to a caller or callee, Esc comes back, level by level.
  *
  * The cursor is kept by identity: side and function.
  */
@@ -14,13 +14,14 @@ enum sandwich_side { SIDE_CALLER = -1, SIDE_FUNCTION, SIDE_CALLEE };
 struct sandwich {
 	struct view_context *context;
 	struct hits *hits;
-	ARRAY(uint32_t) levels; /* functions, the shown one last; empty: closed */
+	ARRAY(uint32_t)
+	levels; /* functions, the shown one last; empty: closed */
 	struct neighbours neighbours;
 	enum sandwich_side side;
 	uint32_t selected; /* function under the cursor when it is on a side */
-	size_t place;      /* its place on that side, 0 next to the function */
-	size_t scroll;     /* of that side */
-	unsigned page;     /* rows of a side, for PgUp and PgDn */
+	size_t place;	   /* its place on that side, 0 next to the function */
+	size_t scroll;	   /* of that side */
+	unsigned page;	   /* rows of a side, for PgUp and PgDn */
 };
 
 bool sandwich_is_open(const struct sandwich *sandwich);

@@ -32,8 +32,12 @@ static void follow_run(struct tree_rows *rows, struct tree_row *row)
 	row->run_first = (uint32_t)rows->run.count;
 	if (rows->keeps_first && !row->parent)
 		return;
-	while (row->has_children && row->function != TREE_NO_FUNCTION && row->key != rows->zoom &&
-	       list_children(rows->tree, row->key, &children) == 1 && children[0].total == row->total) {
+	while (row->has_children && row->function != TREE_NO_FUNCTION && row->key != rows->zoom) {
+		size_t count = list_children(rows->tree, row->key, &children);
+
+		rows->read += count + 1;
+		if (count != 1 || children[0].total != row->total)
+			return;
 		if (!array_append(&rows->run, (struct tree_link){row->key, row->function}))
 			return;
 		row->run_count++;
@@ -72,6 +76,7 @@ static void add_children(struct tree_rows *rows, const struct tree_row *row)
 	bool shows_light = key_set_has(&rows->open, light.key);
 	uint32_t merged = 0, light_count = 0;
 
+	rows->read += count;
 	children = siblings_sort(&rows->siblings, children, count, rows->base / 200);
 	for (i = 0; i < count; i++)
 		light_count += tree_rows_is_light(rows, children[i].total);
@@ -122,6 +127,7 @@ void tree_rows_build(struct tree_rows *rows, uint64_t revision)
 
 	siblings_begin(&rows->siblings, revision);
 	rows->rows.count = rows->run.count = rows->pending.count = 0;
+	rows->read = 0;
 	rows->is_short = false;
 	while (!tree_get_item(rows->tree, rows->zoom, &root)) {
 		if (!rows->zoom)
@@ -203,7 +209,8 @@ void tree_rows_reveal(struct tree_rows *rows, uint64_t key)
 
 void tree_rows_open_heavy(struct tree_rows *rows, uint64_t key, uint64_t least)
 {
-	ARRAY(uint64_t) keys = {0};
+	ARRAY(uint64_t)
+	keys = {0};
 	const struct tree_item *children;
 	bool ok = array_append(&keys, key);
 	size_t i, count;

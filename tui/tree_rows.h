@@ -1,9 +1,9 @@
-/* The call tree as rows: what is unfolded below the zoom, one row a node, a run of only children in one row, light
- * children in one row.
+/* The call tree as rows: what is unfolded below the zoom, one row a node, a run of only children in one row,
+ * light children in one row.
  *
- * Folds, zoom and rows are kept by the tree's keys. The row of light children has a key of its own; unfolded it
- * gives way to the rows that it stood for.
- * Cost of a rebuild: proportional to the rows (each asks for its children once, to see whether it has only one).
+ * Folds, zoom and rows are kept by the tree's keys. The row of light children has a key of its own; unfolded
+ * it gives way to the rows that it stood for. Cost of a rebuild: proportional to the rows (each asks for its
+ * children once, to see whether it has only one).
  */
 #ifndef KILN_TUI_TREE_ROWS_H
 #define KILN_TUI_TREE_ROWS_H
@@ -16,7 +16,7 @@
 #define TREE_NO_FUNCTION UINT32_MAX
 
 struct tree_row {
-	uint64_t key;      /* of the node (the last of a run), or of the light children */
+	uint64_t key;	   /* of the node (the last of a run), or of the light children */
 	uint64_t parent;   /* key of the node whose child the row's (first) node is */
 	uint32_t function; /* TREE_NO_FUNCTION: the root of all */
 	uint32_t merged;   /* light children in one row; 0: a node */
@@ -39,16 +39,21 @@ struct tree_pending {
 
 struct tree_rows {
 	struct tree *tree;
-	bool keeps_first;       /* rows of the first level are no runs: bottom-up they are the functions themselves */
+	bool keeps_first; /* rows of the first level are no runs: bottom-up they are the functions themselves
+			   */
 	struct key_set open;
 	struct siblings siblings;
-	uint64_t zoom;          /* key of the first row; 0: all */
+	uint64_t zoom;		 /* key of the first row; 0: all */
 	unsigned limit_permille; /* lighter children are merged; of the zoom's samples */
-	ARRAY(struct tree_row) rows;
-	ARRAY(struct tree_link) run;
-	ARRAY(struct tree_pending) pending; /* scratch */
-	uint64_t base;          /* samples of the first row */
-	bool is_short;          /* memory was short: rows are missing */
+	ARRAY(struct tree_row)
+	rows;
+	ARRAY(struct tree_link)
+	run;
+	ARRAY(struct tree_pending)
+	pending;       /* scratch */
+	uint64_t base; /* samples of the first row */
+	size_t read;   /* items that the last rebuild read */
+	bool is_short; /* memory was short: rows are missing */
 };
 
 /* Rebuilds the rows. A zoom whose node has gone is taken back. */

@@ -1,7 +1,7 @@
 /* Screen 4: the flame. Geometry is flame_layout.c's; here it gets colours, labels, a cursor and a zoom.
  *
- * The cursor is a node of the tree, kept by key: when its frame is too narrow to be drawn, or was merged, the cursor
- * shows on what stands for it, the nearest drawn frame above.
+ * The cursor is a node of the tree, kept by key: when its frame is too narrow to be drawn, or was merged, the
+ * cursor shows on what stands for it, the nearest drawn frame above.
  */
 #include "base/hash.h"
 #include "tui/code_text.h"
@@ -20,9 +20,12 @@
 struct flame_side {
 	struct tree *tree;
 	struct siblings siblings;
-	uint64_t zoom;     /* key of the root of what is drawn; 0: all */
-	uint64_t selected; /* a key of the tree */
-	uint64_t merged;   /* key of the merged frame under the cursor, whose parent is `selected`; 0: none */
+	struct pace pace;
+	uint64_t zoom;	    /* key of the root of what is drawn; 0: all */
+	uint64_t selected;  /* a key of the tree */
+	uint64_t sorted_at; /* samples when it was sorted last without being asked */
+	bool is_touched;    /* a key has come: from now on the order is held (rows.h) */
+	uint64_t merged; /* key of the merged frame under the cursor, whose parent is `selected`; 0: none */
 };
 
 struct flame {
@@ -33,9 +36,10 @@ struct flame {
 	struct hits hits;
 	struct flame_match match;
 	uint64_t all;
-	uint64_t cell;     /* samples of a cell, at least 1 */
-	unsigned scroll;   /* depth of the first row that is drawn */
-	unsigned columns, rows; /* of the flame, when it was drawn last */
+	uint64_t cell;		/* samples of a cell, at least 1 */
+	unsigned scroll;	/* depth of the first row that is drawn */
+	unsigned columns, rows; /* of the flame, when it was laid out last … */
+	unsigned depths;	/* … and how deep */
 	bool grows_up;
 };
 
@@ -101,6 +105,7 @@ static size_t list_children(void *arg, uint64_t key, const struct tree_item **re
 	error_destroy(error); /* memory is short: it shows no children */
 	if (error)
 		return 0;
+	side->pace.work += count;
 	*ret = siblings_sort(&side->siblings, *ret, count, flame->cell);
 	return count;
 }
@@ -123,7 +128,8 @@ static uint32_t find_merged(struct flame *flame, uint32_t parent)
 	uint32_t number;
 
 	for (number = parent + 1; number < flame->layout.frames.count; number++)
-		if (flame->layout.frames.items[number].parent == parent && flame->layout.frames.items[number].merged)
+		if (flame->layout.frames.items[number].parent == parent &&
+		    flame->layout.frames.items[number].merged)
 			return number;
 	return parent;
 }
@@ -147,24 +153,35 @@ static uint32_t find_selected(struct flame *flame)
 	return is_hidden ? find_merged(flame, number) : number;
 }
 
-static void build(struct flame *flame, unsigned columns, unsigned rows)
+/* is_forced: a key may have changed what is shown. */
+static void build(struct flame *flame, unsigned columns, unsigned rows, bool is_forced)
 {
 	struct flame_side *side = get_side(flame);
 	struct flame_tree tree = {flame, list_children};
+	uint64_t revision = profile_get_revision(get_profile(flame));
+	unsigned depths = flame->scroll + rows + 1;
 	struct totals totals;
 	struct tree_item root;
 
+	is_forced |= columns != flame->columns || depths != flame->depths || !flame->all;
+	if (!pace_is_due(&side->pace, revision, is_forced))
+		return;
 	profile_get_totals(get_profile(flame), &totals);
 	flame->all = totals.samples;
 	flame->columns = columns;
+	flame->depths = depths;
 	flame->rows = rows;
 	while (!tree_get_item(side->tree, side->zoom, &root) && side->zoom)
 		side->zoom = tree_get_parent(side->tree, side->zoom);
 	if (!side->zoom)
 		root.total = flame->all;
 	flame->cell = columns && root.total >= columns ? root.total / columns : 1;
-	siblings_begin(&side->siblings, profile_get_revision(get_profile(flame)));
-	flame_layout_build(&flame->layout, &tree, &root, columns, flame->scroll + rows + 1);
+	if (!side->is_touched && flame->all >= 2 * side->sorted_at) { /* the first few samples say little */
+		side->sorted_at = flame->all;
+		steady_sort_now(&side->siblings.steady);
+	}
+	siblings_begin(&side->siblings, revision);
+	flame_layout_build(&flame->layout, &tree, &root, columns, depths);
 }
 
 /* The cursor's row must be on the screen: deep stacks scroll. */
@@ -263,10 +280,11 @@ static void draw(struct view *view, struct canvas *canvas, struct rectangle area
 	char text[256];
 
 	scroll_to_cursor(flame, rows);
-	build(flame, area.columns, rows);
+	build(flame, area.columns, rows, false);
 	if (!flame->all) {
 		code_write_empty(view->context, text, sizeof(text));
-		canvas_text(canvas, area.column + 1, area.row + area.rows / 2, area.columns - 1, STYLE_NORMAL, text);
+		canvas_text(canvas, area.column + 1, area.row + area.rows / 2, area.columns - 1, STYLE_NORMAL,
+			    text);
 		return;
 	}
 	is_new_pattern = hits_refresh(&flame->hits, view->context);
@@ -348,6 +366,8 @@ static enum view_reply press(struct flame *flame, uint32_t key)
 	const struct flame_frame *frame = &flame->layout.frames.items[number];
 
 	switch (key) {
+	case KEY_CODE_ESCAPE:
+		return zoom_out(flame) ? VIEW_HANDLED : VIEW_IGNORED;
 	case KEY_CODE_DOWN:
 	case 'j':
 		(flame->grows_up ? go_to_parent : go_to_child)(flame, number);
@@ -403,20 +423,23 @@ static enum view_reply press(struct flame *flame, uint32_t key)
 static enum view_reply key_pressed(struct view *view, uint32_t key)
 {
 	struct flame *flame = (struct flame *)view;
-	enum view_reply reply;
+	enum tree_direction direction = flame->direction;
+	uint64_t zoom = get_side(flame)->zoom;
 	const struct flame_frame *frame;
+	enum view_reply reply;
 
-	if (key == KEY_CODE_ESCAPE)
-		return zoom_out(flame) ? VIEW_HANDLED : VIEW_IGNORED;
 	if (!flame->layout.frames.count)
 		return VIEW_IGNORED;
 	reply = press(flame, key);
 	if (reply == VIEW_IGNORED)
 		return reply;
 	steady_press(&get_side(flame)->siblings.steady);
+	get_side(flame)->is_touched = true;
 	/* The next key must see what the user will: the layout of now. */
 	scroll_to_cursor(flame, flame->rows);
-	build(flame, flame->columns, flame->rows);
+	build(flame, flame->columns, flame->rows,
+	      direction != flame->direction || zoom != get_side(flame)->zoom ||
+		      get_side(flame)->siblings.steady.now);
 	if (!flame->layout.frames.count)
 		return reply;
 	frame = &flame->layout.frames.items[find_selected(flame)];
@@ -464,8 +487,8 @@ static void describe_match(struct flame *flame, char *ret, size_t capacity)
 static void describe(struct view *view, char *ret, size_t capacity)
 {
 	struct flame *flame = (struct flame *)view;
-	char figures[256], of_zoom[64] = "", match[64], total[FORMAT_MAX], interval[FORMAT_MAX], self[FORMAT_MAX],
-			   share[FORMAT_MAX], count[FORMAT_MAX];
+	char figures[256], of_zoom[64] = "", match[64], total[FORMAT_MAX], interval[FORMAT_MAX],
+			   self[FORMAT_MAX], share[FORMAT_MAX], count[FORMAT_MAX];
 	const struct flame_frame *frame;
 
 	ret[0] = '\0';
@@ -476,7 +499,8 @@ static void describe(struct view *view, char *ret, size_t capacity)
 	if (get_side(flame)->zoom)
 		snprintf(of_zoom, sizeof(of_zoom), "%s%s of zoom", flame->columns < 80 ? ", " : " of all, ",
 			 format_share(frame->total, flame->layout.frames.items[0].total, share));
-	snprintf(figures, sizeof(figures), "total %s %s%s  self %s  n=%s%s", format_share(frame->total, flame->all, total),
+	snprintf(figures, sizeof(figures), "total %s %s%s  self %s  n=%s%s",
+		 format_share(frame->total, flame->all, total),
 		 format_interval(frame->total, flame->all, interval), of_zoom,
 		 format_share(frame->self, flame->all, self), format_count(frame->total, count), match);
 	if (frame->merged)
@@ -484,7 +508,8 @@ static void describe(struct view *view, char *ret, size_t capacity)
 	else if (!frame->key)
 		snprintf(ret, capacity, "all samples  n=%s%s", count, match);
 	else
-		code_write_detail(get_profile(flame), frame->function, figures, flame->columns, ret, capacity);
+		code_write_detail(get_profile(flame), frame->function, figures, flame->columns, ret,
+				  capacity);
 }
 
 static void scope(struct view *view, char *ret, size_t capacity)
@@ -494,7 +519,8 @@ static void scope(struct view *view, char *ret, size_t capacity)
 	char trail[CODE_TRAIL_MAX];
 
 	code_write_trail(get_profile(flame), side->tree, side->zoom, trail);
-	snprintf(ret, capacity, "%szoom ▸ %s", flame->direction == TREE_BOTTOM_UP ? "bottom-up ▸ " : "", trail);
+	snprintf(ret, capacity, "%szoom ▸ %s", flame->direction == TREE_BOTTOM_UP ? "bottom-up ▸ " : "",
+		 trail);
 }
 
 const struct view_ops view_flame = {

@@ -1,10 +1,10 @@
-/* Screen 2: the functions that burn CPU time, with callers and callees of the selected one below, and the sandwich
- * over the whole screen. Only what is on the screen is read from the profile. */
+/* Screen 2: the functions that burn CPU time, with callers and callees of the selected one below, and the
+ * sandwich over the whole screen. Only what is on the screen is read from the profile. */
 #include "tui/code_text.h"
 #include "tui/format.h"
+#include "tui/hot_neighbours.h"
 #include "tui/hot_order.h"
 #include "tui/label.h"
-#include "tui/hot_neighbours.h"
 #include "tui/rows.h"
 #include "tui/sandwich.h"
 #include "tui/view.h"
@@ -22,9 +22,9 @@ struct hot {
 	struct neighbours neighbours; /* of the selected function, for the panes */
 	struct sandwich sandwich;
 	enum unit unit;
-	unsigned width;               /* of the last drawing */
-	uint64_t all;                 /* samples, as of this drawing */
-	double hz;                    /* samples a CPU second; NAN unknown */
+	unsigned width; /* of the last drawing */
+	uint64_t all;	/* samples, as of this drawing */
+	double hz;	/* samples a CPU second; NAN unknown */
 };
 
 /* ---- life ---- */
@@ -88,7 +88,8 @@ static void enter(struct view *view)
 /* The function under the cursor, UINT32_MAX none. */
 static uint32_t get_selected(struct hot *hot)
 {
-	return hot->rows.cursor < hot->order.count ? hot_order_get(&hot->order, hot->rows.cursor) : UINT32_MAX;
+	return hot->rows.cursor < hot->order.count ? hot_order_get(&hot->order, hot->rows.cursor)
+						   : UINT32_MAX;
 }
 
 /* What the profile and the source say now. */
@@ -128,7 +129,8 @@ static struct columns lay_out(unsigned width)
 	unsigned rest;
 
 	if (width < 70)
-		columns = (struct columns){.self = 7, .total = width >= 30 ? 8 : 0, .tag = width >= 30 ? 2 : 0};
+		columns =
+			(struct columns){.self = 7, .total = width >= 30 ? 8 : 0, .tag = width >= 30 ? 2 : 0};
 	rest = MARKER + columns.self + columns.interval + columns.second + columns.total + columns.tag + 2;
 	rest = width > rest ? width - rest : 0;
 	if (rest >= 64) {
@@ -193,7 +195,8 @@ static enum unit get_second_unit(const struct hot *hot)
 	return hot->unit == UNIT_PERCENT ? UNIT_SAMPLES : UNIT_PERCENT;
 }
 
-static void write_head(const struct hot *hot, const char *name, enum unit unit, bool is_sorted, char ret[FORMAT_MAX])
+static void write_head(const struct hot *hot, const char *name, enum unit unit, bool is_sorted,
+		       char ret[FORMAT_MAX])
 {
 	snprintf(ret, FORMAT_MAX, "%s%s%s", name, unit == UNIT_PERCENT ? "%" : "", is_sorted ? "▼" : "");
 }
@@ -224,8 +227,8 @@ static void draw_head(struct hot *hot, struct canvas *canvas, struct rectangle a
 		canvas_text(canvas, x, area.row, columns.place - 1, STYLE_TITLE, "FILE:LINE");
 }
 
-static void draw_function(struct hot *hot, struct canvas *canvas, unsigned x, unsigned row, struct columns columns,
-			  uint32_t number)
+static void draw_function(struct hot *hot, struct canvas *canvas, unsigned x, unsigned row,
+			  struct columns columns, uint32_t number)
 {
 	struct profile *profile = hot->view.context->source->profile;
 	struct function function = profile_get_function(profile, number);
@@ -237,7 +240,8 @@ static void draw_function(struct hot *hot, struct canvas *canvas, unsigned x, un
 		canvas_put(canvas, x, row, code_get_letter(kind), kind);
 	x += columns.tag;
 	code_write_name(&function, name, sizeof(name));
-	label_fit(columns.tag ? function.name : name, columns.name, label, sizeof(label)); /* the tag says [k] */
+	label_fit(columns.tag ? function.name : name, columns.name, label,
+		  sizeof(label)); /* the tag says [k] */
 	canvas_text(canvas, x, row, columns.name, is_hit ? STYLE_MATCH : STYLE_NORMAL, label);
 	x += columns.name + 1;
 	if (columns.module)
@@ -274,7 +278,8 @@ static void draw_row(struct hot *hot, struct canvas *canvas, struct rectangle ar
 }
 
 /* "… +128 functions below, 27.5% together": what the rows on the screen and above leave of all samples. */
-static void draw_rest(struct hot *hot, struct canvas *canvas, struct rectangle area, unsigned row, size_t shown)
+static void draw_rest(struct hot *hot, struct canvas *canvas, struct rectangle area, unsigned row,
+		      size_t shown)
 {
 	struct profile *profile = hot->view.context->source->profile;
 	uint64_t rest = hot->all;
@@ -283,9 +288,9 @@ static void draw_rest(struct hot *hot, struct canvas *canvas, struct rectangle a
 
 	for (i = 0; i < shown; i++)
 		rest -= profile_get_function(profile, hot_order_get(&hot->order, i)).self;
-	canvas_print(canvas, area.column + MARKER, row, area.columns > MARKER ? area.columns - MARKER : 0, STYLE_DIM,
-		     "… +%s functions below, %s self together", format_count(hot->order.count - shown, count),
-		     format_share(rest, hot->all, share));
+	canvas_print(canvas, area.column + MARKER, row, area.columns > MARKER ? area.columns - MARKER : 0,
+		     STYLE_DIM, "… +%s functions below, %s self together",
+		     format_count(hot->order.count - shown, count), format_share(rest, hot->all, share));
 }
 
 static void draw_list(struct hot *hot, struct canvas *canvas, struct rectangle area)
@@ -301,7 +306,8 @@ static void draw_list(struct hot *hot, struct canvas *canvas, struct rectangle a
 	if (area.rows > 1)
 		area.row++;
 	for (i = 0; i < height && hot->rows.top + i < hot->order.count; i++)
-		draw_row(hot, canvas, area, area.row + i, columns, hot_order_get(&hot->order, hot->rows.top + i),
+		draw_row(hot, canvas, area, area.row + i, columns,
+			 hot_order_get(&hot->order, hot->rows.top + i),
 			 hot->rows.top + i == hot->rows.cursor);
 	if (height + 1 < area.rows && hot->rows.top + height < hot->order.count)
 		draw_rest(hot, canvas, area, area.row + height, hot->rows.top + height);
@@ -317,7 +323,8 @@ static void draw_neighbour(struct hot *hot, struct canvas *canvas, struct rectan
 
 	if (hits_has(&hot->hits, hot->view.context, neighbour->function))
 		style = STYLE_MATCH;
-	neighbour_write_name(hot->view.context->source->profile, neighbour->function, is_caller, name, sizeof(name));
+	neighbour_write_name(hot->view.context->source->profile, neighbour->function, is_caller, name,
+			     sizeof(name));
 	label_fit(name, area.columns - 11, label, sizeof(label));
 	canvas_text_right(canvas, area.column, row, 9, STYLE_NORMAL,
 			  format_share(neighbour->samples, hot->neighbours.total, share));
@@ -364,7 +371,8 @@ static void draw_panes(struct hot *hot, struct canvas *canvas, struct rectangle 
 	draw_pane(hot, canvas, (struct rectangle){area.column, area.row + 1, left, area.rows - 1},
 		  &hot->neighbours.callers, true);
 	draw_pane(hot, canvas,
-		  (struct rectangle){area.column + left + 1, area.row + 1, area.columns - left - 1, area.rows - 1},
+		  (struct rectangle){area.column + left + 1, area.row + 1, area.columns - left - 1,
+				     area.rows - 1},
 		  &hot->neighbours.callees, false);
 }
 
@@ -386,7 +394,8 @@ static void draw(struct view *view, struct canvas *canvas, struct rectangle area
 	hot->width = area.columns;
 	if (!hot->all) {
 		code_write_empty(view->context, text, sizeof(text));
-		canvas_text(canvas, area.column + 1, area.row + area.rows / 2, area.columns - 1, STYLE_NORMAL, text);
+		canvas_text(canvas, area.column + 1, area.row + area.rows / 2, area.columns - 1, STYLE_NORMAL,
+			    text);
 		return;
 	}
 	if (sandwich_is_open(&hot->sandwich)) {
@@ -395,8 +404,9 @@ static void draw(struct view *view, struct canvas *canvas, struct rectangle area
 	}
 	draw_list(hot, canvas, (struct rectangle){area.column, area.row, area.columns, area.rows - panes});
 	if (panes)
-		draw_panes(hot, canvas,
-			   (struct rectangle){area.column, area.row + area.rows - panes, area.columns, panes});
+		draw_panes(
+			hot, canvas,
+			(struct rectangle){area.column, area.row + area.rows - panes, area.columns, panes});
 }
 
 /* ---- keys ---- */
@@ -473,9 +483,10 @@ static void describe_function(struct hot *hot, uint32_t number, char *ret, size_
 	struct profile *profile = hot->view.context->source->profile;
 	struct function function = profile_get_function(profile, number);
 
-	snprintf(figures, sizeof(figures), "self %s %s total %s  n=%s", format_share(function.self, hot->all, self),
-		 format_interval(function.self, hot->all, interval), format_share(function.total, hot->all, total),
-		 format_count(function.self, count));
+	snprintf(figures, sizeof(figures), "self %s %s total %s  n=%s",
+		 format_share(function.self, hot->all, self),
+		 format_interval(function.self, hot->all, interval),
+		 format_share(function.total, hot->all, total), format_count(function.self, count));
 	code_write_detail(profile, number, figures, hot->width, ret, capacity);
 }
 

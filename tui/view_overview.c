@@ -54,7 +54,7 @@ static struct panes cut_panes(unsigned rows, size_t event_count)
 static void choose_window(const struct overview *overview, uint64_t elapsed_ns, unsigned columns,
 			  struct chart *ret)
 {
-	static const unsigned steps_s[] = {10, 20, 30, 60};
+	static const unsigned steps_s[] = {30, 60};
 	uint64_t column_ns = WINDOW_NS / columns;
 	unsigned i;
 

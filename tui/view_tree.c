@@ -13,7 +13,9 @@ static const unsigned limits_permille[] = {5, 10, 50, 0, 1}; /* what L goes thro
 struct tree_side {
 	struct tree_rows rows;
 	struct rows cursor;
-	uint64_t looked_at; /* samples when the first look was unfolded; UINT64_MAX: the user has taken over */
+	struct pace pace;
+	uint64_t
+		looked_at; /* samples when the first look was unfolded; UINT64_MAX: the user has taken over */
 };
 
 struct tree_view {
@@ -92,8 +94,8 @@ static struct rows_list get_list(struct tree_side *side)
 	return (struct rows_list){&side->rows, side->rows.rows.count, get_key, find_key};
 }
 
-/* Until the user touches the tree, what holds a fifth of all is unfolded; looked at again when the samples have
- * doubled, since the first few say little. */
+/* Until the user touches the tree, what holds a fifth of all is unfolded; looked at again when the samples
+ * have doubled, since the first few say little. */
 static void look_first(struct tree_view *tree, struct tree_side *side)
 {
 	if (side->looked_at == UINT64_MAX || tree->all < side->looked_at * 2 || !tree->all)
@@ -101,20 +103,26 @@ static void look_first(struct tree_view *tree, struct tree_side *side)
 	side->looked_at = tree->all;
 	steady_sort_now(&side->rows.siblings.steady);
 	key_set_clear(&side->rows.open);
-	tree_rows_open_heavy(&side->rows, 0, tree->direction == TREE_TOP_DOWN ? tree->all / 5 + 1 : tree->all);
+	tree_rows_open_heavy(&side->rows, 0,
+			     tree->direction == TREE_TOP_DOWN ? tree->all / 5 + 1 : tree->all);
 }
 
-static void rebuild(struct tree_view *tree, unsigned height)
+/* is_forced: a key may have changed what is shown. */
+static void rebuild(struct tree_view *tree, unsigned height, bool is_forced)
 {
+	uint64_t revision = profile_get_revision(get_profile(tree));
 	struct tree_side *side = get_side(tree);
 	struct rows_list list;
 	struct totals totals;
 
-	profile_get_totals(get_profile(tree), &totals);
-	tree->all = totals.samples;
-	side->rows.limit_permille = limits_permille[tree->limit];
-	look_first(tree, side);
-	tree_rows_build(&side->rows, profile_get_revision(get_profile(tree)));
+	if (pace_is_due(&side->pace, revision, is_forced || !side->rows.base)) {
+		profile_get_totals(get_profile(tree), &totals);
+		tree->all = totals.samples;
+		side->rows.limit_permille = limits_permille[tree->limit];
+		look_first(tree, side);
+		tree_rows_build(&side->rows, revision);
+		side->pace.work = side->rows.read;
+	}
 	list = get_list(side);
 	rows_refresh(&side->cursor, &list, height);
 }
@@ -123,7 +131,8 @@ static const struct tree_row *get_selected(struct tree_view *tree)
 {
 	struct tree_side *side = get_side(tree);
 
-	return side->cursor.cursor < side->rows.rows.count ? &side->rows.rows.items[side->cursor.cursor] : NULL;
+	return side->cursor.cursor < side->rows.rows.count ? &side->rows.rows.items[side->cursor.cursor]
+							   : NULL;
 }
 
 /* ---- drawing ---- */
@@ -170,8 +179,8 @@ static void write_function(struct tree_view *tree, uint32_t number, char *ret, s
 }
 
 /* Draws one name of a row; returns the cells used. */
-static unsigned draw_name(struct tree_view *tree, struct canvas *canvas, unsigned x, unsigned row, unsigned width,
-			  uint32_t function)
+static unsigned draw_name(struct tree_view *tree, struct canvas *canvas, unsigned x, unsigned row,
+			  unsigned width, uint32_t function)
 {
 	char name[CODE_NAME_MAX], label[LABEL_MAX];
 	uint16_t style = STYLE_NORMAL;
@@ -193,7 +202,8 @@ static unsigned measure_name(struct tree_view *tree, uint32_t function)
 	return canvas_text_width(name);
 }
 
-/* "start_thread › worker_main › Pool::run (3 frames folded)": when there is no room, the middle goes first. */
+/* "start_thread › worker_main › Pool::run (3 frames folded)": when there is no room, the middle goes first.
+ */
 static void draw_path(struct tree_view *tree, struct canvas *canvas, unsigned x, unsigned y, unsigned width,
 		      const struct tree_row *row)
 {
@@ -202,7 +212,8 @@ static void draw_path(struct tree_view *tree, struct canvas *canvas, unsigned x,
 	char note[48];
 	uint32_t i;
 
-	/* The last name gets what it needs, at most half of the room; those before it stand in what is left. */
+	/* The last name gets what it needs, at most half of the room; those before it stand in what is left.
+	 */
 	if (row->run_count && last > width / 2)
 		last = width / 2;
 	for (i = 0; i < row->run_count; i++) {
@@ -235,7 +246,8 @@ static void draw_numbers(struct tree_view *tree, struct canvas *canvas, struct r
 
 	if (!columns.total)
 		return;
-	canvas_text_right(canvas, x, y, columns.total, STYLE_NORMAL, format_share(row->total, tree->all, text));
+	canvas_text_right(canvas, x, y, columns.total, STYLE_NORMAL,
+			  format_share(row->total, tree->all, text));
 	x += columns.total;
 	if (columns.self)
 		canvas_text_right(canvas, x, y, columns.self, row->self ? STYLE_NORMAL : STYLE_DIM,
@@ -273,16 +285,18 @@ static void draw_row(struct tree_view *tree, struct canvas *canvas, struct recta
 	}
 }
 
-static void draw_head(struct tree_view *tree, struct canvas *canvas, struct rectangle area, struct columns columns)
+static void draw_head(struct tree_view *tree, struct canvas *canvas, struct rectangle area,
+		      struct columns columns)
 {
 	unsigned x = area.column + MARKER;
 
 	canvas_text_right(canvas, x, area.row, columns.total, STYLE_TITLE, "TOTAL%");
 	canvas_text_right(canvas, x + columns.total, area.row, columns.self, STYLE_TITLE, "SELF%");
-	canvas_text_right(canvas, x + columns.total + columns.self, area.row, columns.samples, STYLE_TITLE, "SAMPLES");
+	canvas_text_right(canvas, x + columns.total + columns.self, area.row, columns.samples, STYLE_TITLE,
+			  "SAMPLES");
 	if (area.columns > columns.path)
-		canvas_text(canvas, area.column + columns.path, area.row, area.columns - columns.path, STYLE_TITLE,
-			    tree->direction == TREE_TOP_DOWN ? "CALL PATH" : "WHO CALLED IT");
+		canvas_text(canvas, area.column + columns.path, area.row, area.columns - columns.path,
+			    STYLE_TITLE, tree->direction == TREE_TOP_DOWN ? "CALL PATH" : "WHO CALLED IT");
 }
 
 static void draw(struct view *view, struct canvas *canvas, struct rectangle area)
@@ -294,17 +308,19 @@ static void draw(struct view *view, struct canvas *canvas, struct rectangle area
 	char text[256];
 
 	tree->width = area.columns;
-	rebuild(tree, height);
+	rebuild(tree, height, false);
 	if (!tree->all) {
 		code_write_empty(view->context, text, sizeof(text));
-		canvas_text(canvas, area.column + 1, area.row + area.rows / 2, area.columns - 1, STYLE_NORMAL, text);
+		canvas_text(canvas, area.column + 1, area.row + area.rows / 2, area.columns - 1, STYLE_NORMAL,
+			    text);
 		return;
 	}
 	if (head)
 		draw_head(tree, canvas, area, columns);
 	for (i = 0; i < height && side->cursor.top + i < side->rows.rows.count; i++)
 		draw_row(tree, canvas, area, area.row + head + i, columns,
-			 &side->rows.rows.items[side->cursor.top + i], side->cursor.top + i == side->cursor.cursor);
+			 &side->rows.rows.items[side->cursor.top + i],
+			 side->cursor.top + i == side->cursor.cursor);
 }
 
 /* ---- keys ---- */
@@ -379,8 +395,8 @@ static bool reveal(struct tree_side *side, uint64_t key)
 	return true;
 }
 
-static enum view_reply press_on_row(struct tree_view *tree, struct tree_side *side, const struct tree_row *row,
-				    uint32_t key)
+static enum view_reply press_on_row(struct tree_view *tree, struct tree_side *side,
+				    const struct tree_row *row, uint32_t key)
 {
 	switch (key) {
 	case KEY_CODE_LEFT:
@@ -415,11 +431,8 @@ static enum view_reply press_on_row(struct tree_view *tree, struct tree_side *si
 static enum view_reply press(struct tree_view *tree, uint32_t key)
 {
 	struct tree_side *side = get_side(tree);
-	struct rows_list list = get_list(side);
 	const struct tree_row *row = get_selected(tree);
 
-	if (rows_press(&side->cursor, &list, key))
-		return VIEW_HANDLED;
 	switch (key) {
 	case KEY_CODE_ESCAPE:
 		return go_out(side) ? VIEW_HANDLED : VIEW_IGNORED;
@@ -437,11 +450,11 @@ static enum view_reply press(struct tree_view *tree, uint32_t key)
 }
 
 /* Rows have changed: the next key must see them as the user will. */
-static void settle(struct tree_view *tree)
+static void settle(struct tree_view *tree, bool is_forced)
 {
 	const struct tree_row *row;
 
-	rebuild(tree, get_side(tree)->cursor.height);
+	rebuild(tree, get_side(tree)->cursor.height, is_forced);
 	row = get_selected(tree);
 	if (row && get_side(tree)->cursor.is_pinned && !row->merged && row->function != TREE_NO_FUNCTION)
 		tree->view.context->selected_function = row->function;
@@ -451,26 +464,28 @@ static enum view_reply key_pressed(struct view *view, uint32_t key)
 {
 	struct tree_view *tree = (struct tree_view *)view;
 	struct tree_side *side = get_side(tree);
-	enum view_reply reply = press(tree, key);
+	struct rows_list list = get_list(side);
+	bool is_move = rows_press(&side->cursor, &list, key);
+	enum view_reply reply = is_move ? VIEW_HANDLED : press(tree, key);
 
 	if (reply == VIEW_IGNORED)
 		return reply;
 	steady_press(&side->rows.siblings.steady);
 	if (key != 'i')
 		side->looked_at = UINT64_MAX;
-	settle(tree);
+	settle(tree, !is_move);
 	return reply;
 }
 
 /* ---- search: the whole tree, in the order of the rows ---- */
 
-#define FIND_NODES_MAX 200000 /* then the search gives up: a key is answered in a fraction of a second */
+#define FIND_NODES_MAX 100000 /* then the search gives up: a key is answered in a fraction of a second */
 
 struct finder {
-	uint64_t from;                 /* key of the cursor's row */
-	uint64_t before, after;        /* the nearest hits on either side; 0 none */
-	uint64_t first, last;          /* for going round */
-	bool is_behind;                /* the cursor's row has been passed */
+	uint64_t from;		/* key of the cursor's row */
+	uint64_t before, after; /* the nearest hits on either side; 0 none */
+	uint64_t first, last;	/* for going round */
+	bool is_behind;		/* the cursor's row has been passed */
 };
 
 static void note_hit(struct finder *finder, uint64_t key)
@@ -488,7 +503,8 @@ static void note_hit(struct finder *finder, uint64_t key)
 
 static void find_in_tree(struct tree_view *tree, struct tree_side *side, struct finder *finder)
 {
-	ARRAY(struct tree_link) keys = {0};
+	ARRAY(struct tree_link)
+	keys = {0};
 	const struct tree_item *children;
 	size_t visited, count;
 	struct error *error;
@@ -498,14 +514,16 @@ static void find_in_tree(struct tree_view *tree, struct tree_side *side, struct 
 	for (visited = 0; keys.count && visited < FIND_NODES_MAX; visited++) {
 		struct tree_link link = keys.items[--keys.count];
 
-		if (link.function != TREE_NO_FUNCTION && hits_has(&tree->hits, tree->view.context, link.function))
+		if (link.function != TREE_NO_FUNCTION &&
+		    hits_has(&tree->hits, tree->view.context, link.function))
 			note_hit(finder, link.key);
 		finder->is_behind |= link.key == finder->from;
 		error = tree_list_children(side->rows.tree, link.key, &children, &count);
 		error_destroy(error);
 		while (!error && count-- > 0)
 			if (children[count].function != TREE_NO_FUNCTION &&
-			    !array_append(&keys, (struct tree_link){children[count].key, children[count].function}))
+			    !array_append(&keys,
+					  (struct tree_link){children[count].key, children[count].function}))
 				break;
 	}
 	array_deinit(&keys);
@@ -533,7 +551,7 @@ static bool find(struct view *view, int direction)
 	side->looked_at = UINT64_MAX;
 	steady_press(&side->rows.siblings.steady);
 	reveal(side, found);
-	settle(tree);
+	settle(tree, true);
 	return true;
 }
 
@@ -548,9 +566,9 @@ static void describe(struct view *view, char *ret, size_t capacity)
 	ret[0] = '\0';
 	if (!row || !tree->all)
 		return;
-	snprintf(figures, sizeof(figures), "self %s total %s %s  n=%s", format_share(row->self, tree->all, self),
-		 format_share(row->total, tree->all, total), format_interval(row->total, tree->all, interval),
-		 format_count(row->total, count));
+	snprintf(figures, sizeof(figures), "self %s total %s %s  n=%s",
+		 format_share(row->self, tree->all, self), format_share(row->total, tree->all, total),
+		 format_interval(row->total, tree->all, interval), format_count(row->total, count));
 	if (row->merged)
 		snprintf(ret, capacity, "%u %s, each below %g%%  %s", row->merged, get_light_word(tree, row),
 			 limits_permille[tree->limit] / 10.0, figures);

@@ -119,7 +119,8 @@ static bool is_in_ranges(uint32_t codepoint, const struct range *ranges, size_t 
 
 unsigned width_of_codepoint(uint32_t codepoint)
 {
-	if (codepoint < 0x300)
+	/* most of a screen: letters, then lines and blocks (U+2500 to U+259F) */
+	if (codepoint < 0x300 || (codepoint >= 0x2500 && codepoint < 0x25a0))
 		return 1;
 	if (is_in_ranges(codepoint, zero_ranges, sizeof(zero_ranges) / sizeof(zero_ranges[0])))
 		return 0;

@@ -141,10 +141,11 @@ static void test_rows_and_rest_make_the_whole(void **state)
 
 	profile_get_totals(profile, &totals);
 	screen_press(screen, "u"); /* samples */
-	for (row = 2; !strstr(get_row(screen, row), "…  +") && strstr(get_row(screen, row), "functions below") == NULL;
+	for (row = 2;
+	     !strstr(get_row(screen, row), "…  +") && strstr(get_row(screen, row), "functions below") == NULL;
 	     row++) {
-		assert_int_equal(sscanf(get_row(screen, row) + strspn(get_row(screen, row), " \xe2\x96\xb8"), "%lu",
-					&self),
+		assert_int_equal(sscanf(get_row(screen, row) + strspn(get_row(screen, row), " \xe2\x96\xb8"),
+					"%lu", &self),
 				 1);
 		shown += self;
 	}
@@ -165,7 +166,9 @@ static void test_it_is_sorted_by_self_and_by_total(void **state)
 		for (row = 2; row < 15; row++) {
 			const char *text = get_row(screen, row);
 
-			assert_int_equal(sscanf(text + strspn(text, " \xe2\x96\xb8"), "%lf%% %lf%%", &self, &total), 2);
+			assert_int_equal(
+				sscanf(text + strspn(text, " \xe2\x96\xb8"), "%lf%% %lf%%", &self, &total),
+				2);
 			assert_true(self <= total);
 			assert_true((by ? total : self) <= last[by]);
 			last[by] = by ? total : self;
@@ -212,7 +215,8 @@ static void test_the_sandwich_goes_in_and_out(void **state)
 	screen_assert_shows(screen, "callers and callees › json::Parser::next");
 	screen_press(screen, "<Up><Enter>"); /* the heaviest caller stands next to it */
 	screen_assert_shows(screen, "json::Parser::next() › Router::dispatch");
-	assert_int_equal(screen_context(screen)->selected_function, find_function("Router::dispatch(Request&)"));
+	assert_int_equal(screen_context(screen)->selected_function,
+			 find_function("Router::dispatch(Request&)"));
 	screen_press(screen, "g<Enter>");
 	assert_int_equal(screen_press(screen, "<Esc>"), VIEW_HANDLED);
 	assert_int_equal(screen_press(screen, "<Esc>"), VIEW_HANDLED);
@@ -256,7 +260,8 @@ static void test_search(void **state)
 	assert_int_equal(screen_press(screen, "n"), VIEW_HANDLED);
 	assert_row_shows(screen, 19, "Cache::");
 	screen_assert_golden(screen, "hot-search-60x20");
-	assert_int_equal(screen_press(screen, "nnnnnnnnnn"), VIEW_HANDLED); /* goes round, and below the screen */
+	assert_int_equal(screen_press(screen, "nnnnnnnnnn"),
+			 VIEW_HANDLED); /* goes round, and below the screen */
 	assert_row_shows(screen, 19, "ache");
 	assert_int_equal(screen_press(screen, "N"), VIEW_HANDLED);
 	assert_row_shows(screen, 19, "ache");
@@ -331,9 +336,10 @@ static void test_names_that_come_later(void **state)
 
 static void press_everything(struct screen *screen)
 {
-	static const char *const keys[] = {"j",	   "<Enter>", "j",	 "G",	  "g",	"<PgDn>", "k", "<Enter>", "c",
-					   "<Esc>", "s",       "u",	 "<C-d>", "r",	"<Esc>",  "n", "<Esc>",	  "<End>",
-					   "u",	   "s",	      "<Home>", "N",	 "u", NULL};
+	static const char *const keys[] = {"j",	    "<Enter>", "j",	 "G",	  "g",	   "<PgDn>",
+					   "k",	    "<Enter>", "c",	 "<Esc>", "s",	   "u",
+					   "<C-d>", "r",       "<Esc>",	 "n",	  "<Esc>", "<End>",
+					   "u",	    "s",       "<Home>", "N",	  "u",	   NULL};
 	int i;
 
 	for (i = 0; keys[i]; i++)
@@ -383,7 +389,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_root_and_self_lead_nowhere, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_a_selection_from_another_screen, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_search, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_order_is_held_until_it_is_clearly_wrong, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_order_is_held_until_it_is_clearly_wrong, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(test_after_a_key_nothing_moves, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_names_that_come_later, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_every_size, set_up, tear_down),

@@ -379,9 +379,10 @@ static void test_names_that_come_later(void **state)
 
 static void press_everything(struct screen *screen)
 {
-	static const char *const keys[] = {"j",	   "<Right>", "j", "*", "G",	"l", "<Enter>", "<PgUp>", "h", "H",
-					   "<Enter>", "i",    "l", "G", "<Enter>", "H", "<Esc>", "<Esc>", "L", "n",
-					   "<Esc>", "i",      "g", "N", "r",	"h", "c",	NULL};
+	static const char *const keys[] = {"j",	      "<Right>", "j",	  "*",	     "G", "l", "<Enter>",
+					   "<PgUp>",  "h",	 "H",	  "<Enter>", "i", "l", "G",
+					   "<Enter>", "H",	 "<Esc>", "<Esc>",   "L", "n", "<Esc>",
+					   "i",	      "g",	 "N",	  "r",	     "h", "c", NULL};
 	int i;
 
 	for (i = 0; keys[i]; i++)
@@ -444,14 +445,16 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_all_unfolded_and_zoomed, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_ascii, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_rows_of_a_known_tree, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_light_callees_are_one_row_with_their_sum, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_light_callees_are_one_row_with_their_sum, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(test_the_limit_goes_round, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_broken_stacks_are_roots_of_their_own, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_folding_and_the_parent, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_zoom_in_and_out, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_callers_of_the_selection, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_search_unfolds_what_it_finds, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_the_first_look_follows_the_samples_until_a_key, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_the_first_look_follows_the_samples_until_a_key, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(test_order_and_selection_are_stable, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_names_that_come_later, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_every_size, set_up, tear_down),

@@ -1,5 +1,5 @@
-/* Geometry of the flame on random trees: every promise of flame_layout.h, checked against exact fractions. Also the
- * order of siblings, which feeds it. */
+/* Geometry of the flame on random trees: every promise of flame_layout.h, checked against exact fractions.
+ * Also the order of siblings, which feeds it. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -21,7 +21,8 @@ struct node {
 };
 
 struct test_tree {
-	ARRAY(struct node) nodes;
+	ARRAY(struct node)
+	nodes;
 	struct tree_item items[64];
 	unsigned asked; /* how often children were listed */
 };
@@ -99,7 +100,8 @@ static void check_frame(const struct flame_layout *layout, uint32_t number, unsi
 
 	assert_true(frame->columns >= 1);
 	assert_true(fabs(frame->column - frame->start * scale) <= 0.5 + 1e-9);
-	assert_true(fabs(frame->column + frame->columns - (frame->start + frame->total) * scale) <= 0.5 + 1e-9);
+	assert_true(fabs(frame->column + frame->columns - (frame->start + frame->total) * scale) <=
+		    0.5 + 1e-9);
 	assert_true(frame->column >= parent->column);
 	assert_true(frame->column + frame->columns <= parent->column + parent->columns);
 	if (!number)
@@ -157,7 +159,8 @@ static struct test_tree make_row(const uint64_t *totals, unsigned count, uint64_
 
 	for (i = 0; i < count; i++)
 		sum += totals[i];
-	array_append(&tree.nodes, (struct node){.item = {.total = sum, .self = self}, .first = 1, .count = count});
+	array_append(&tree.nodes,
+		     (struct node){.item = {.total = sum, .self = self}, .first = 1, .count = count});
 	for (i = 0; i < count; i++)
 		array_append(&tree.nodes, (struct node){.item = {.key = i + 1, .total = totals[i]}});
 	return tree;
@@ -240,8 +243,8 @@ static void test_nothing_to_draw_and_numbers_beyond_reason(void **state)
 
 /* ---- siblings ---- */
 
-static void assert_order(struct siblings *siblings, uint64_t revision, const struct tree_item *items, size_t count,
-			 const uint64_t *wanted)
+static void assert_order(struct siblings *siblings, uint64_t revision, const struct tree_item *items,
+			 size_t count, const uint64_t *wanted)
 {
 	const struct tree_item *sorted;
 	size_t i;
@@ -255,8 +258,10 @@ static void assert_order(struct siblings *siblings, uint64_t revision, const str
 static void test_siblings_keep_their_order_until_it_is_clearly_wrong(void **state)
 {
 	struct tree_item first[] = {{.key = 1, .total = 100}, {.key = 2, .total = 90}};
-	struct tree_item close[] = {
-		{.key = 2, .total = 120}, {.key = 3, .total = 115}, {.key = 1, .total = 110}, {.key = 4, .total = 2}};
+	struct tree_item close[] = {{.key = 2, .total = 120},
+				    {.key = 3, .total = 115},
+				    {.key = 1, .total = 110},
+				    {.key = 4, .total = 2}};
 	struct tree_item wrong[] = {{.key = 2, .total = 300}, {.key = 1, .total = 110}};
 	struct siblings siblings = {.revision = 0};
 	uint64_t revision;
@@ -277,7 +282,8 @@ static void test_siblings_keep_their_order_until_it_is_clearly_wrong(void **stat
 
 static void test_light_siblings_do_not_disturb_the_order(void **state)
 {
-	struct tree_item before[] = {{.key = 1, .total = 100}, {.key = 2, .total = 2}, {.key = 3, .total = 1}};
+	struct tree_item before[] = {
+		{.key = 1, .total = 100}, {.key = 2, .total = 2}, {.key = 3, .total = 1}};
 	struct tree_item after[] = {{.key = 1, .total = 100}, {.key = 3, .total = 9}, {.key = 2, .total = 2}};
 	struct siblings siblings = {.revision = 0};
 	uint64_t revision;

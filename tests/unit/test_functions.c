@@ -27,7 +27,7 @@ static uint32_t get_random(uint32_t below)
 
 static bool is_inside(const struct index *index, uint32_t hash, uint32_t wanted)
 {
-	size_t at = hash;
+	uint64_t at = hash;
 	uint32_t number;
 
 	while ((number = index_next(index, hash, &at)))

@@ -102,8 +102,8 @@ static void test_odd_names(void **state)
 /* Whatever a target calls its functions. */
 static void test_random_names(void **state)
 {
-	static const char *const pieces[] = {"a",  "operator", "::", "<", ">",	 "(",  ")", "{", "}",
-					     "[",  "]",	       " ",  "…", "日", "+0x", "/", "*", "~"};
+	static const char *const pieces[] = {"a", "operator", "::", "<", ">",  "(",   ")", "{", "}",
+					     "[", "]",	      " ",  "…", "日", "+0x", "/", "*", "~"};
 	char name[256], label[LABEL_MAX];
 	unsigned round, i, cells;
 

@@ -389,7 +389,11 @@ static void test_modules(void **state)
 	assert_string_equal(module.build_id, "ab01ff");
 	assert_int_equal(module.symbols, SYMBOLS_FULL);
 	info.build_id_length = 4000;
+	info.symbols = 4711;
 	assert_null(profile_set_module_info(profile, &info));
+	assert_true(profile_find_module(profile, B, &module));
+	assert_int_equal(module.symbols, SYMBOLS_STRIPPED);
+	assert_int_equal(strlen(module.build_id), 2 * BUILD_ID_MAX);
 	assert_null(profile_set_module(profile, B, MODULE_KIND_FILE, NULL));
 	assert_null(profile_set_module_symbols(profile, B, SYMBOLS_MINIMAL, "cafe"));
 	assert_null(profile_set_module_symbols(profile, B, SYMBOLS_STRIPPED, NULL));

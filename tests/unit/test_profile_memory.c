@@ -65,7 +65,7 @@ void *reallocarray(void *old, size_t count, size_t size)
 }
 #endif
 
-#define SAMPLES 400
+#define SAMPLES 250
 
 static uint32_t state_of_random;
 

@@ -368,6 +368,7 @@ static void test_empty_text(void **state)
 		_cleanup_free_ char *text = write_report(profile, (struct report_options){.view = view});
 		_cleanup_json_ json_t *json = parse_report(profile, (struct report_options){.view = view});
 
+		assert_int_equal(get_count(json, "schema"), 1);
 		if (view != REPORT_SUMMARY)
 			assert_contains(text, "no samples");
 	}

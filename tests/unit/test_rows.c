@@ -148,8 +148,8 @@ static void test_until_it_is_moved_the_cursor_is_on_the_first_row(void **state)
 /* Any list, any height, any key: the invariants of the header. */
 static void test_random_lists(void **state)
 {
-	static const uint32_t keys[] = {KEY_CODE_UP, KEY_CODE_DOWN,	 KEY_CODE_PAGE_UP,   KEY_CODE_PAGE_DOWN,
-					'g',	     'G',		 KEY_CODE_CTRL('U'), KEY_CODE_CTRL('D')};
+	static const uint32_t keys[] = {KEY_CODE_UP, KEY_CODE_DOWN, KEY_CODE_PAGE_UP,	KEY_CODE_PAGE_DOWN,
+					'g',	     'G',	    KEY_CODE_CTRL('U'), KEY_CODE_CTRL('D')};
 	struct rows rows = {0};
 	unsigned round;
 
@@ -219,6 +219,27 @@ static void test_order_changes_only_when_it_is_clearly_wrong(void **state)
 	assert_false(steady_refresh(&steady, false));
 }
 
+static void test_costly_things_are_made_less_often(void **state)
+{
+	struct pace pace = {0};
+	uint64_t revision;
+	unsigned made = 0;
+
+	assert_true(pace_is_due(&pace, 1, false));
+	assert_false(pace_is_due(&pace, 1, false)); /* nothing new */
+	assert_true(pace_is_due(&pace, 1, true));
+	for (revision = 2; revision < 102; revision++)
+		made += pace_is_due(&pace, revision, false); /* no work: every time */
+	assert_int_equal(made, 100);
+	for (made = 0; revision < 202; revision++)
+		if (pace_is_due(&pace, revision, false)) {
+			pace.work = 9 * PACE_WORK;
+			made++;
+		}
+	assert_int_equal(made, 10);
+	assert_true(pace_is_due(&pace, revision, true));
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -228,6 +249,7 @@ int main(void)
 		cmocka_unit_test(test_until_it_is_moved_the_cursor_is_on_the_first_row),
 		cmocka_unit_test(test_random_lists),
 		cmocka_unit_test(test_key_sets_against_a_plain_array),
+		cmocka_unit_test(test_costly_things_are_made_less_often),
 		cmocka_unit_test(test_order_changes_only_when_it_is_clearly_wrong),
 	};
 

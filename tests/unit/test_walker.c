@@ -23,7 +23,7 @@ static struct {
 		struct mapping_header header;
 		struct mapping elements[64]; /* the first is the header */
 	};
-	uint32_t *table;	     /* of MODULE; NULL: none */
+	uint32_t *table; /* of MODULE; NULL: none */
 	uint64_t stack[STACK_WORDS];
 	uint64_t exec_count;
 	unsigned reads;
@@ -154,7 +154,7 @@ static void table_end(void)
 
 	world.table[page_at] = row_at;
 	/* What the walker is fed here, the probe would publish. */
-	error = table_check_file(world.table, CHUNKS * TABLE_CHUNK_BYTES);
+	error = table_check(world.table, CHUNKS * TABLE_CHUNK_BYTES);
 	if (error)
 		fail_msg("%s", error_get_message(error));
 }
@@ -295,6 +295,55 @@ static void test_unreadable(void **state)
 	assert_int_equal(walk.end, STACK_UNREADABLE);
 	walk_all(CODE + 0x250, STACK_BASE - 16, STACK_BASE - 8);
 	assert_int_equal(walk.end, STACK_UNREADABLE);
+}
+
+/* ---- the window over the stack ---- */
+
+static void test_end_of_the_stack(void **state)
+{
+	/* Less than a window is left above: the words are read one by one, and the root is found all the
+	 * same. */
+	for (unsigned left = 1; left <= 2 * WALK_WINDOW_WORDS; left++) {
+		unsigned at = STACK_WORDS - left;
+
+		for (unsigned i = at; i < STACK_WORDS - 1; i++)
+			world.stack[i] = CODE + 0x10;
+		world.stack[STACK_WORDS - 1] = CODE + 0x410;
+		walk_all(CODE + 0x10, STACK_BASE + 8ul * at, 0);
+		assert_int_equal(walk.end, STACK_COMPLETE);
+		assert_int_equal(walk.count, left + 1);
+	}
+}
+
+static void test_few_reads(void **state)
+{
+	for (unsigned i = 0; i < 4 * WALK_WINDOW_WORDS; i++)
+		world.stack[i] = CODE + 0x10;
+	world.stack[4 * WALK_WINDOW_WORDS] = 0;
+	world.reads = 0;
+	walk_all(CODE + 0x10, STACK_BASE, 0);
+	assert_int_equal(walk.end, STACK_COMPLETE);
+	assert_int_equal(walk.count, 4 * WALK_WINDOW_WORDS + 1);
+	assert_int_equal(world.reads, 5);
+}
+
+static void test_frames_larger_than_windows(void **state)
+{
+	/* Chains of frame pointers with every distance around a window's size, aligned and not. */
+	for (uint64_t size = WALK_WINDOW_BYTES - 40; size <= WALK_WINDOW_BYTES + 40; size += 4) {
+		uint64_t bp = 64;
+
+		memset(world.stack, 0xff, sizeof(world.stack));
+		for (unsigned i = 0; i < 8; i++) {
+			uint64_t pair[2] = {STACK_BASE + bp + size, i < 7 ? CODE + 0x250 : 0};
+
+			memcpy((uint8_t *)world.stack + bp, pair, sizeof(pair));
+			bp += size;
+		}
+		walk_all(CODE + 0x250, STACK_BASE, STACK_BASE + 64);
+		assert_int_equal(walk.end, STACK_COMPLETE);
+		assert_int_equal(walk.count, 8);
+	}
 }
 
 /* ---- mappings ---- */
@@ -535,6 +584,9 @@ int main(void)
 		walker_test(test_gap_and_unsupported),
 		walker_test(test_cfa_must_grow),
 		walker_test(test_unreadable),
+		walker_test(test_end_of_the_stack),
+		walker_test(test_few_reads),
+		walker_test(test_frames_larger_than_windows),
 		walker_test(test_leaf_in_no_mapping),
 		walker_test(test_no_mappings_at_all),
 		walker_test(test_mappings_of_another_program),
