@@ -34,7 +34,7 @@ BPF_SOURCES := $(wildcard bpf/*.bpf.c)
 SKELETONS := $(BPF_SOURCES:%.bpf.c=$(B)/%.skel.h)
 OBJECTS := $(SOURCES:%.c=$(B)/%.o)
 UNIT := $(patsubst %.c,$(B)/%,$(wildcard tests/unit/test_*.c tests/screens/test_*.c))
-TEST_SUPPORT := $(patsubst %.c,$(B)/%.o,$(wildcard tests/support/*.c))
+TEST_SUPPORT := $(B)/tests/libsupport.a
 WORKLOADS := $(patsubst %.c,$(O)/%,$(wildcard tests/workloads/*.c)) \
 	$(patsubst %.cc,$(O)/%,$(wildcard tests/workloads/*.cc))
 TOOLS := $(patsubst %.c,$(B)/%,$(wildcard tests/tools/*.c))
@@ -75,6 +75,10 @@ $(O)/tests/workloads/%: tests/workloads/%.cc
 $(B)/libexec/kiln/demo-workload: tests/workloads/demo-workload.c
 	$(call say,CC,$@)
 	$(Q)mkdir -p $(@D) && gcc -O2 -g -fomit-frame-pointer -Wall -Wextra -D_GNU_SOURCE -o $@ $< -lm -lpthread
+
+$(TEST_SUPPORT): $(patsubst %.c,$(B)/%.o,$(wildcard tests/support/*.c))
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && ar rcs $@ $^
 
 $(B)/tests/%: $(B)/tests/%.o $(TEST_SUPPORT) $(B)/libkiln.a
 	$(call say,LD,$@)

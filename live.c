@@ -31,6 +31,7 @@ struct live {
 	struct session *session;
 	struct app *app; /* NULL without a dashboard */
 	char *save_directory;
+	bool is_leaving; /* the dashboard is closed, a save may still run */
 	bool is_ready, is_ended, was_signalled, was_lost;
 	unsigned names_waited_ms;
 	/* The end of a save that the loop runs for. */
@@ -80,6 +81,10 @@ static void on_change(void *arg, enum session_change change)
 	case SESSION_LOST:
 		live->was_lost = true;
 		end(live);
+		return;
+	case SESSION_SAVED:
+		if (live->is_leaving)
+			loop_quit(live->loop, 0);
 		return;
 	case SESSION_END:
 		live->was_signalled = true;
@@ -267,6 +272,10 @@ static struct error *run_dashboard(struct live *live)
 	error = app_create(session_get_source(live->session), &app_options, &live->app);
 	if (!error)
 		error = app_run(live->app, live->loop, &app_options);
+	/* S, then q: what the user saved is on the disk before kiln ends. */
+	live->is_leaving = true;
+	while (session_is_saving(live->session))
+		loop_run(live->loop);
 	app_destroy(live->app);
 	return error;
 }

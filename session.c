@@ -44,6 +44,7 @@ struct session {
 	struct tables_message tables;
 	struct pids_message pids;
 	uint32_t worker_generation;
+	uint64_t paused_ns;	/* when collecting was switched off last */
 	uint64_t end_ns;	/* of collecting; 0 while it goes on */
 	uint64_t target_cpu_ns; /* since the attach */
 	uint64_t self_cpu_ns, self_cpu_start_ns;
@@ -200,6 +201,7 @@ static void update_facts(struct session *session)
 		.exit_kind = session->exit_kind,
 		.exit_value = session->exit_value,
 		.uses_cpu_clock = session->ready.uses_cpu_clock,
+		.is_rescued = session->state == SOURCE_LOST,
 		.heap_why = "heap tracing is not built yet",
 	};
 
@@ -228,6 +230,11 @@ static void on_tick(void *arg)
 static void on_ring(void *arg, uint32_t events)
 {
 	read_ring(arg);
+}
+
+bool session_is_saving(const struct session *session)
+{
+	return session->saving;
 }
 
 void session_settle(struct session *session)
@@ -412,7 +419,8 @@ static void on_failed(struct session *session, const struct failed_message *fail
 static void on_paused(struct session *session)
 {
 	session->state = SOURCE_PAUSED;
-	add_event(session, now_ns(), "paused");
+	session->paused_ns = now_ns();
+	add_event(session, session->paused_ns, "paused");
 	if (session->on_paused)
 		session->on_paused(session->on_paused_arg);
 }
@@ -568,36 +576,28 @@ static void on_written(void *arg, struct error *error)
 
 	session->saving = false;
 	session->on_saved(session->on_saved_arg, error, path);
+	tell(session, SESSION_SAVED);
 }
 
 static struct error *save(struct source *source, const char *path,
 			  void (*on_saved)(void *arg, struct error *error, const char *path), void *arg)
 {
 	struct session *session = (struct session *)source;
-	_cleanup_free_ char *pattern = NULL;
 	struct facts facts;
-	struct error *error = NULL;
+	struct error *error;
 
 	if (session->saving)
 		return error_create(ERROR_GENERAL, 0, NULL, "a snapshot is being saved already");
 	session_settle(session);
 	profile_get_facts(source->profile, &facts);
-	if (path)
-		pattern = strdup(path);
-	else if (asprintf(&pattern, "%s/%s-%u-%%t.kiln", session->options.save_directory, facts.comm,
-			  facts.pid) < 0)
-		pattern = NULL;
-	if (!pattern)
-		return error_create(ERROR_GENERAL, ENOMEM, NULL, "save");
-	if (!path) {
-		for (char *c = pattern + strlen(session->options.save_directory) + 1; *c; c++) {
-			if (*c == '/' || (*c == '%' && strcmp(c, "%t.kiln")))
-				*c = '_';
-		}
+	if (path) {
+		error = snapshot_expand_path(path, &facts, &session->saving_path);
+	} else {
 		error = make_directories(session->options.save_directory);
+		if (!error)
+			error = snapshot_make_default_path(session->options.save_directory, &facts,
+							   &session->saving_path);
 	}
-	if (!error)
-		error = snapshot_expand_path(pattern, &facts, &session->saving_path);
 	if (error)
 		return error;
 	session->saving = true;
@@ -632,6 +632,9 @@ static struct error *resume_collecting(struct source *source)
 	if (session->state != SOURCE_PAUSED)
 		return NULL;
 	session->state = SOURCE_LIVE;
+	/* Not measured is not the same as idle. */
+	error_destroy(profile_add_gap(source->profile, session->paused_ns - session->ready.start_ns,
+				      now_ns() - session->ready.start_ns));
 	add_event(session, now_ns(), "continued");
 	return channel_send(session->probe, KILN_RESUME, NULL, 0, NULL, 0);
 }

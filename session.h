@@ -18,6 +18,7 @@ enum session_change {
 	SESSION_EXITED, /* the target has ended; everything that it left is in the profile */
 	SESSION_LOST,	/* the probe has died */
 	SESSION_END,	/* the probe was told to end: save, and end */
+	SESSION_SAVED,	/* a save has ended, well or not */
 };
 
 struct session_options {
@@ -32,6 +33,8 @@ struct error *session_create(struct loop *loop, int probe_fd, const struct sessi
 void session_destroy(struct session *session); /* NULL accepted */
 struct source *session_get_source(struct session *session);
 struct error *session_take_error(struct session *session);
+/* Whether a snapshot is being written. */
+bool session_is_saving(const struct session *session);
 /* Reads what is in the ring, and brings the facts up to date: before a report or a save. */
 void session_settle(struct session *session);
 /* Frames that were asked and have no name yet. */

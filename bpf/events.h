@@ -11,43 +11,44 @@
 /* ---- frames ----
  * A frame is one 64-bit word: module id << 48 | offset. Module ids are given by the probe, and never reused
  * within a session. The offset is
- *   files and vDSO:              the offset in the file (not the ELF virtual address: the probe parses no ELF),
- *   kernel, anonymous, unmapped: the low 48 bits of the address.
- * A frame that is not the leaf is a return address: names and lines are looked up at offset - 1.
+ *   files and vDSO:              the offset in the file (not the ELF virtual address: the probe parses no
+ * ELF), kernel, anonymous, unmapped: the low 48 bits of the address. A frame that is not the leaf is a return
+ * address: names and lines are looked up at offset - 1.
  */
 #define FRAME_OFFSET_BITS 48
 #define FRAME_OFFSET_MASK ((1ull << FRAME_OFFSET_BITS) - 1)
 
 enum module_id {
-	MODULE_UNKNOWN = 0,   /* a pc in no known executable mapping */
+	MODULE_UNKNOWN = 0, /* a pc in no known executable mapping */
 	MODULE_KERNEL = 1,
 	MODULE_ANONYMOUS = 2, /* executable memory without a file: JIT code */
 	MODULE_VDSO = 3,
-	MODULE_STACK_END = 4, /* made by profile/: offset is an enum stack_end; root of every stack that is not whole */
+	MODULE_STACK_END =
+		4, /* made by profile/: offset is an enum stack_end; root of every stack that is not whole */
 	MODULE_FIRST_FILE = 16,
 	MODULE_LIMIT = 65536,
 };
 
 #define FRAME(module, offset) (((__u64)(module) << FRAME_OFFSET_BITS) | ((__u64)(offset)&FRAME_OFFSET_MASK))
-#define FRAME_MODULE(frame) ((__u32)((__u64)(frame) >> FRAME_OFFSET_BITS))
-#define FRAME_OFFSET(frame) ((__u64)(frame)&FRAME_OFFSET_MASK)
+#define FRAME_MODULE(frame)   ((__u32)((__u64)(frame) >> FRAME_OFFSET_BITS))
+#define FRAME_OFFSET(frame)   ((__u64)(frame)&FRAME_OFFSET_MASK)
 
 /* ---- how a user stack ended ---- (CLI names: complete truncated no_mapping no_table …) */
 enum stack_end {
-	STACK_COMPLETE,   /* the root: return address undefined by its rule, or zero */
+	STACK_COMPLETE,	  /* the root: return address undefined by its rule, or zero */
 	STACK_TRUNCATED,  /* deeper than STACK_USER_MAX: cut at the root side */
 	STACK_NO_MAPPING, /* the pc is in no known executable mapping */
-	STACK_NO_TABLE,   /* the module has no table (yet) */
-	STACK_NO_RULE,    /* the table has no rule for this pc, or one that the walker does not know */
-	STACK_BAD_CFA,    /* the CFA did not grow */
+	STACK_NO_TABLE,	  /* the module has no table (yet) */
+	STACK_NO_RULE,	  /* the table has no rule for this pc, or one that the walker does not know */
+	STACK_BAD_CFA,	  /* the CFA did not grow */
 	STACK_BAD_RETURN, /* the return address is no user address in an executable mapping */
 	STACK_UNREADABLE, /* stack memory could not be read */
 	STACK_TRAMPOLINE, /* stopped at a uretprobe trampoline */
-	STACK_JIT,        /* stopped in executable memory without a file */
+	STACK_JIT,	  /* stopped in executable memory without a file */
 	STACK_ENDS,
 };
 
-#define STACK_USER_MAX 1024
+#define STACK_USER_MAX	 1024
 #define STACK_KERNEL_MAX 127 /* kernel.perf_event_max_stack by default */
 
 /* ---- a CPU sample, as it lies in the ring "samples" ---- */
@@ -82,10 +83,10 @@ struct cpu_counters {
 enum control_kind { CONTROL_EXEC, CONTROL_FORK, CONTROL_EXIT, CONTROL_UNKNOWN_PC };
 
 struct control_record {
-	__u32 kind;  /* enum control_kind */
-	__u32 pid;   /* FORK: the child */
+	__u32 kind; /* enum control_kind */
+	__u32 pid;  /* FORK: the child */
 	__u64 time_ns;
-	__u64 value; /* EXIT: status as wait(2) gives it; EXEC: new exec count */
+	__u64 value;  /* EXIT: status as wait(2) gives it; EXEC: new exec count */
 	__u64 cpu_ns; /* EXIT: CPU time of the whole process; 0 unknown */
 };
 
@@ -94,7 +95,7 @@ struct control_record {
  */
 struct mapping {
 	__u64 start, end; /* [start, end) */
-	__u64 offset;     /* frame offset of start: of a file its file offset; anonymous: start itself */
+	__u64 offset;	  /* frame offset of start: of a file its file offset; anonymous: start itself */
 	__u32 module;
 	__u32 flags; /* MAPPING_… */
 };
@@ -102,7 +103,8 @@ struct mapping {
 
 struct mapping_header {
 	__u64 count;
-	__u64 exec_count; /* of the target when the mappings were read: differs = they are another program's */
+	__u64 exec_count; /* of the target when the mappings were read: differs = they are another program's
+			   */
 	__u64 generation;
 	__u64 reserved;
 };

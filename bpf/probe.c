@@ -28,7 +28,7 @@
 #include <unistd.h>
 
 /* Sampling begins when the first tables are there, or after so long. */
-#define FIRST_TABLES_MS 200
+#define FIRST_TABLES_MS 500
 /* Tables that come within so long are published together. */
 #define FLUSH_MS 3
 /* Between two looks at the target's mappings: short while they change, longer while they do not. */

@@ -1,7 +1,9 @@
-/* The unwind table of one module, as a worker writes it into a memfd and the kernel's walker reads it: data only.
+/* The unwind table of one module, as a worker writes it into a memfd and the kernel's walker reads it: data
+ * only.
  *
- * A table is a flat array of 32-bit words, cut into chunks of 64 KiB: one chunk is one value of an inner array
- * map. Word w is in chunk w >> TABLE_CHUNK_SHIFT. The file is exactly `words` words long, a multiple of a chunk.
+ * A table is a flat array of 32-bit words, cut into chunks of 64 KiB: one chunk is one value of an inner
+ * array map. Word w is in chunk w >> TABLE_CHUNK_SHIFT. The file is exactly `words` words long, a multiple of
+ * a chunk.
  *
  *   words 0 …      struct table_header
  *   pages_at …     page index: page_count + 1 words; entry p is the word address of the first row of
@@ -9,23 +11,23 @@
  *   rules_at …     struct unwind_rule[rule_count], rules_at is a multiple of 4: no rule straddles a chunk
  *   rows           one word a row: (offset in page) << 20 | rule number, ascending within a page
  *
- * Pages are 4 KiB of FILE OFFSET (not of virtual address). Every page's first row has offset 0 (a gap row where
- * no FDE covers it), so a search never leaves its page; a page's rows lie inside one chunk (where they would not,
- * the chunk's rest is filled with copies of the last row of the page before). A page has at least one row.
- * Rule 0 is always the gap (UNWIND_GAP). Neighbouring rows of a page with the same rule are merged.
+ * Pages are 4 KiB of FILE OFFSET (not of virtual address). Every page's first row has offset 0 (a gap row
+ * where no FDE covers it), so a search never leaves its page; a page's rows lie inside one chunk (where they
+ * would not, the chunk's rest is filled with copies of the last row of the page before). A page has at least
+ * one row. Rule 0 is always the gap (UNWIND_GAP). Neighbouring rows of a page with the same rule are merged.
  */
 #ifndef KILN_BPF_TABLE_H
 #define KILN_BPF_TABLE_H
 
 #include <linux/types.h>
 
-#define TABLE_MAGIC 0x314e4c4bu /* "KLN1" */
-#define TABLE_CHUNK_SHIFT 14    /* words a chunk, log2 */
-#define TABLE_CHUNK_WORDS (1u << TABLE_CHUNK_SHIFT)
-#define TABLE_CHUNK_BYTES (TABLE_CHUNK_WORDS * 4)
-#define TABLE_PAGE_SHIFT 12
+#define TABLE_MAGIC	    0x314e4c4bu /* "KLN1" */
+#define TABLE_CHUNK_SHIFT   14		/* words a chunk, log2 */
+#define TABLE_CHUNK_WORDS   (1u << TABLE_CHUNK_SHIFT)
+#define TABLE_CHUNK_BYTES   (TABLE_CHUNK_WORDS * 4)
+#define TABLE_PAGE_SHIFT    12
 #define TABLE_ROW_RULE_BITS 20
-#define TABLE_RULES_MAX (1u << TABLE_ROW_RULE_BITS)
+#define TABLE_RULES_MAX	    (1u << TABLE_ROW_RULE_BITS)
 
 struct table_header {
 	__u32 magic;
@@ -39,15 +41,15 @@ struct table_header {
 };
 
 #define TABLE_ROW(offset, rule) ((__u32)(offset) << TABLE_ROW_RULE_BITS | (__u32)(rule))
-#define TABLE_ROW_OFFSET(row) ((row) >> TABLE_ROW_RULE_BITS)
-#define TABLE_ROW_RULE(row) ((row) & (TABLE_RULES_MAX - 1))
+#define TABLE_ROW_OFFSET(row)	((row) >> TABLE_ROW_RULE_BITS)
+#define TABLE_ROW_RULE(row)	((row) & (TABLE_RULES_MAX - 1))
 
 enum unwind_cfa {
-	UNWIND_GAP,         /* no FDE covers this: STACK_NO_RULE */
-	UNWIND_ROOT,        /* the return address is undefined: the stack is complete here */
+	UNWIND_GAP,	    /* no FDE covers this: STACK_NO_RULE */
+	UNWIND_ROOT,	    /* the return address is undefined: the stack is complete here */
 	UNWIND_UNSUPPORTED, /* a rule that the walker does not know: STACK_NO_RULE */
-	UNWIND_CFA_RSP,     /* CFA = rsp + cfa_offset */
-	UNWIND_CFA_RBP,     /* CFA = rbp + cfa_offset */
+	UNWIND_CFA_RSP,	    /* CFA = rsp + cfa_offset */
+	UNWIND_CFA_RBP,	    /* CFA = rbp + cfa_offset */
 	UNWIND_CFA_KINDS,
 };
 

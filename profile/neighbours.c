@@ -70,11 +70,12 @@ static bool start(struct profile *profile, uint32_t function)
 
 size_t profile_list_callers(struct profile *profile, uint32_t function, struct neighbour *ret, size_t max)
 {
-	const struct calltree_node *nodes = profile->calltree.nodes.items;
+	const struct calltree_node *nodes;
 	uint64_t roots = 0;
 
 	if (!start(profile, function))
 		return 0;
+	nodes = profile->calltree.nodes.items;
 	for (uint32_t node = profile->functions.items.items[function].nodes; node;
 	     node = nodes[node].next_of_function) {
 		uint32_t parent = nodes[node].parent;
@@ -113,11 +114,12 @@ static bool add_callees(struct profile *profile, uint32_t node)
 
 size_t profile_list_callees(struct profile *profile, uint32_t function, struct neighbour *ret, size_t max)
 {
-	const struct calltree_node *nodes = profile->calltree.nodes.items;
+	const struct calltree_node *nodes;
 	uint64_t self = 0;
 
 	if (!start(profile, function))
 		return 0;
+	nodes = profile->calltree.nodes.items;
 	for (uint32_t node = profile->functions.items.items[function].nodes; node;
 	     node = nodes[node].next_of_function) {
 		self += nodes[node].self;

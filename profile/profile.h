@@ -1,18 +1,17 @@
 /* The model: what was sampled, by stack and function, always summed up and ready to be shown.
  *
- * Two tries: stacks of frames (module, offset), as they come from the kernel, and the call tree of functions, as
- * people read it. A frame that has no name yet is a function of its own, "module+0xADDRESS"; when its name
- * arrives, the stacks through it move to their right place. What came since the last look is added to the sums
- * before the next one (settle.h): no reader walks over everything, whatever it asks.
+ * Two tries: stacks of frames (module, offset), as they come from the kernel, and the call tree of functions,
+ * as people read it. A frame that has no name yet is a function of its own, "module+0xADDRESS"; when its name
+ * arrives, the stacks through it move to their right place. What came since the last look is added to the
+ * sums before the next one (settle.h): no reader walks over everything, whatever it asks.
  *
- * Invariants: samples = user_samples + kernel_samples = Σ ends. Σ self of all functions = samples. A function's
- *   total counts a sample once however often it recurs. A stack that is not complete hangs below a root frame of
- *   module MODULE_STACK_END, so that it is never mistaken for a whole one.
- * Frames: word of bpf/events.h; here every frame that is not the leaf has 1 subtracted from its offset (a return
- *   address is looked up inside the call).
- * Ownership: strings are copied in; strings handed out live as long as the profile.
- * Units: times are ns since the start of the session (of the attach).
- * Errors: adding a sample never fails: when memory is short it is counted as lost (LOST_READER_DROPPED).
+ * Invariants: samples = user_samples + kernel_samples = Σ ends. Σ self of all functions = samples. A
+ * function's total counts a sample once however often it recurs. A stack that is not complete hangs below a
+ * root frame of module MODULE_STACK_END, so that it is never mistaken for a whole one. Frames: word of
+ * bpf/events.h; here every frame that is not the leaf has 1 subtracted from its offset (a return address is
+ * looked up inside the call). Ownership: strings are copied in; strings handed out live as long as the
+ * profile. Units: times are ns since the start of the session (of the attach). Errors: adding a sample never
+ * fails: when memory is short it is counted as lost (LOST_READER_DROPPED).
  */
 #ifndef KILN_PROFILE_PROFILE_H
 #define KILN_PROFILE_PROFILE_H
@@ -47,8 +46,8 @@ enum lost_reason {
 	LOST_READER_DROPPED,
 	LOST_REASONS,
 };
-extern const char *const lost_reason_names[LOST_REASONS];   /* CLI.md: "cpu_ring_full" … */
-extern const char *const stack_end_names[STACK_ENDS];       /* CLI.md: "complete" "truncated" "no_mapping" … */
+extern const char *const lost_reason_names[LOST_REASONS]; /* CLI.md: "cpu_ring_full" … */
+extern const char *const stack_end_names[STACK_ENDS]; /* CLI.md: "complete" "truncated" "no_mapping" … */
 
 /* All strings may be NULL (unknown). Numbers that are not known are NAN. */
 struct facts {
@@ -56,18 +55,19 @@ struct facts {
 	const char *comm, *exe, *cmdline;
 	const char *host, *kernel, *version;
 	uint64_t start_unix_ns; /* wall clock of the attach */
-	uint64_t duration_ns;   /* of collecting, so far */
+	uint64_t duration_ns;	/* of collecting, so far */
 	double hz_requested;
-	double target_cpu_s;    /* CPU seconds of the target since the attach */
-	double self_cpu_s;      /* of all kiln processes */
+	double target_cpu_s; /* CPU seconds of the target since the attach */
+	double self_cpu_s;   /* of all kiln processes */
 	uint64_t probe_hits;
 	uint64_t probe_ns_total;
 	enum exit_kind exit_kind;
 	int exit_value;
-	bool uses_cpu_clock;    /* cpu-clock, not hardware cycles */
-	const char *heap_why;   /* why the heap is not measured */
-	uint64_t lost[LOST_REASONS]; /* LOST_READER_DROPPED: only what the session dropped, the profile adds its own */
-	bool is_rescued;        /* saved after the probe had died: the end of the session is missing */
+	bool uses_cpu_clock;	     /* cpu-clock, not hardware cycles */
+	const char *heap_why;	     /* why the heap is not measured */
+	uint64_t lost[LOST_REASONS]; /* LOST_READER_DROPPED: only what the session dropped, the profile adds
+					its own */
+	bool is_rescued;	     /* saved after the probe had died: the end of the session is missing */
 };
 /* Copies the facts in (strings too) and counts as a change. */
 struct error *profile_set_facts(struct profile *profile, const struct facts *facts);
@@ -94,7 +94,8 @@ struct module {
 	uint64_t samples;     /* whose leaf is in it */
 };
 /* Adds or changes; NULL strings leave what is there. The fixed modules of enum module_id always exist. */
-struct error *profile_set_module(struct profile *profile, uint32_t id, enum module_kind kind, const char *path);
+struct error *profile_set_module(struct profile *profile, uint32_t id, enum module_kind kind,
+				 const char *path);
 struct error *profile_set_module_info(struct profile *profile, const struct info_message *info);
 /* For snapshots, which know the build-id as text. */
 struct error *profile_set_module_symbols(struct profile *profile, uint32_t id, enum module_symbols symbols,
@@ -124,20 +125,20 @@ uint64_t totals_sum_lost(const struct totals *totals);
 struct stack {
 	uint32_t parent;
 	uint64_t frame;
-	uint64_t self;        /* samples whose leaf this is */
+	uint64_t self;	      /* samples whose leaf this is */
 	uint64_t self_kernel; /* of them in kernel mode */
 	enum stack_end end;
 };
 uint32_t profile_count_stacks(const struct profile *profile); /* highest number */
 struct stack profile_get_stack(const struct profile *profile, uint32_t number);
-/* For snapshots: finds or adds the child of a stack; 0 when memory is short, when there is no such parent, and when
- * the stack is deeper than any can be (8192). */
+/* For snapshots: finds or adds the child of a stack; 0 when memory is short, when there is no such parent,
+ * and when the stack is deeper than any can be (8192). */
 uint32_t profile_intern_stack(struct profile *profile, uint32_t parent, uint64_t frame);
-/* For snapshots: count samples at once. More than one: they are taken as spread over the second of time_ns, and
- * the log keeps no thread and CPU. `end` must be that of the stack (struct stack). What is malformed is counted as
- * lost. */
-void profile_add_samples(struct profile *profile, uint32_t stack, uint64_t time_ns, uint32_t tid, uint16_t cpu,
-			 enum sample_mode mode, enum stack_end end, uint64_t count);
+/* For snapshots: count samples at once. More than one: they are taken as spread over the second of time_ns,
+ * and the log keeps no thread and CPU. `end` must be that of the stack (struct stack). What is malformed is
+ * counted as lost. */
+void profile_add_samples(struct profile *profile, uint32_t stack, uint64_t time_ns, uint32_t tid,
+			 uint16_t cpu, enum sample_mode mode, enum stack_end end, uint64_t count);
 
 /* ---- the log of samples (timeline.c): 16 bytes a sample, folded to seconds when old ---- */
 
@@ -156,7 +157,7 @@ struct log_entry profile_get_log(const struct profile *profile, size_t index);
 size_t profile_take_unnamed(struct profile *profile, uint32_t *ret_module, uint64_t *ret_offsets, size_t max);
 
 struct frame_name {
-	uint64_t start;       /* ELF virtual address of function or FDE, else of the address */
+	uint64_t start;	      /* ELF virtual address of function or FDE, else of the address */
 	const char *function; /* NULL: none; "module+0xSTART" is made from start */
 	const char *file;     /* NULL unknown */
 	uint32_t line;
@@ -179,12 +180,13 @@ struct function {
 	const char *name;
 	uint32_t module;
 	const char *module_name;
-	const char *file;    /* of its hottest frame; "" unknown */
-	uint32_t line;       /* 0 unknown */
+	const char *file; /* of its hottest frame; "" unknown */
+	uint32_t line;	  /* 0 unknown */
 	uint64_t self, total;
 	bool is_provisional; /* "module+0xADDRESS": the name may still come */
 };
-uint32_t profile_count_functions(const struct profile *profile); /* numbers are 0 … count - 1; some are empty */
+uint32_t
+profile_count_functions(const struct profile *profile); /* numbers are 0 … count - 1; some are empty */
 struct function profile_get_function(const struct profile *profile, uint32_t number);
 /* The function at a place of the list sorted by self, largest first; kept sorted all the time: O(1). */
 uint32_t profile_get_function_by_self(const struct profile *profile, uint32_t rank);
@@ -197,8 +199,8 @@ struct neighbour {
 };
 #define NEIGHBOUR_NONE UINT32_MAX /* as a caller: it is a root; as a callee: self */
 /* Who calls a function (Σ = its total), and what it calls (Σ = its total, with its self), heaviest first. In
- * recursion the outermost call counts for callers, the innermost for callees. Returns how many there are; writes
- * at most max. */
+ * recursion the outermost call counts for callers, the innermost for callees. Returns how many there are;
+ * writes at most max. */
 size_t profile_list_callers(struct profile *profile, uint32_t function, struct neighbour *ret, size_t max);
 size_t profile_list_callees(struct profile *profile, uint32_t function, struct neighbour *ret, size_t max);
 
@@ -206,11 +208,11 @@ size_t profile_list_callees(struct profile *profile, uint32_t function, struct n
 
 struct timeline_column {
 	double user, kernel, unknown; /* cores, mean over the column; unknown: stacks that are not complete */
-	double peak;                  /* cores, the largest of its buckets */
-	bool has_data;                /* false: before the start, after the end, or collecting was paused */
+	double peak;		      /* cores, the largest of its buckets */
+	bool has_data;		      /* false: before the start, after the end, or collecting was paused */
 };
-/* Cuts [from_ns, to_ns) into columns of equal length. Times are read as signed: a window of the last minute may
- * begin before the start. */
+/* Cuts [from_ns, to_ns) into columns of equal length. Times are read as signed: a window of the last minute
+ * may begin before the start. */
 void profile_read_timeline(const struct profile *profile, uint64_t from_ns, uint64_t to_ns,
 			   struct timeline_column *ret, size_t columns);
 /* Collecting was off from … to: no data there, which is not the same as no CPU. Gaps come in time order. */

@@ -25,12 +25,13 @@ enum symbolizer_message {
 	SYMBOLIZER_MODULE = 1, /* struct module_message + 1 fd (read-only) */
 	SYMBOLIZER_BUILD,      /* struct build_message */
 	/* worker → probe */
-	SYMBOLIZER_TABLE, /* struct table_message; + 1 fd (sealed memfd, bpf/table.h) when status is TABLE_OK */
+	SYMBOLIZER_TABLE, /* struct table_message; + 1 fd (sealed memfd, bpf/table.h) when status is TABLE_OK
+			   */
 	/* kiln → worker */
 	SYMBOLIZER_NAMES, /* struct names_request */
 	/* worker → kiln */
-	SYMBOLIZER_NAMED, /* struct names_answer: answers in the order and number of the request's offsets, perhaps
-			     in several messages */
+	SYMBOLIZER_NAMED, /* struct names_answer: answers in the order and number of the request's offsets,
+			     perhaps in several messages */
 	SYMBOLIZER_INFO,  /* struct info_message: once a module, before its first names */
 };
 
@@ -46,12 +47,12 @@ struct build_message {
 enum table_status {
 	TABLE_OK,
 	TABLE_NO_EH_FRAME, /* the module has no unwind information */
-	TABLE_BAD,         /* it is damaged, or no ELF file for x86-64 */
+	TABLE_BAD,	   /* it is damaged, or no ELF file for x86-64 */
 };
 
 struct table_message {
 	__u32 module;
-	__u32 status; /* enum table_status */
+	__u32 status;  /* enum table_status */
 	char why[120]; /* sanitized, terminated; empty when status is TABLE_OK */
 };
 
@@ -62,18 +63,19 @@ struct names_request {
 };
 #define NAMES_REQUEST_MAX 512
 
-/* One answer for each offset, in order. function_length 0: no name and no FDE (kiln writes module+0xADDRESS with
- * `start`); flags NAME_FDE: no symbol, but an FDE covers it (kiln writes module+0xSTART). */
+/* One answer for each offset, in order. function_length 0: no name and no FDE (kiln writes module+0xADDRESS
+ * with `start`); flags NAME_FDE: no symbol, but an FDE covers it (kiln writes module+0xSTART). */
 struct name_entry {
-	__u64 start;  /* ELF virtual address of the function's or FDE's start; without either of the address itself */
-	__u32 line;   /* 0 unknown */
-	__u16 flags;  /* NAME_… */
+	__u64 start; /* ELF virtual address of the function's or FDE's start; without either of the address
+			itself */
+	__u32 line;  /* 0 unknown */
+	__u16 flags; /* NAME_… */
 	__u16 function_length; /* bytes of the demangled name, that follow the struct */
 	__u16 file_length;     /* bytes of the file's path, that follow the name */
 	__u16 reserved[3];
 	/* function, file, then padding to 8 bytes */
 };
-#define NAME_FDE 1
+#define NAME_FDE	1
 #define NAME_LENGTH_MAX 4096 /* longer names are cut, and end in … */
 
 struct names_answer {

@@ -17,14 +17,15 @@
 /* ---- in the worker ---- */
 
 /* Serves until the probe's socket closes; returns the exit status. kiln_fd: -1 in a worker that builds tables
- * only. The caller has dropped all rights already; this function applies the rest of the sandbox. Takes the fds. */
+ * only. The caller has dropped all rights already; this function applies the rest of the sandbox. Takes the
+ * fds. */
 int symbolizer_worker_main(int probe_fd, int kiln_fd);
 
 /* ---- in kiln ---- */
 
 struct resolved_name {
 	uint64_t offset; /* as asked */
-	uint64_t start;  /* see struct name_entry */
+	uint64_t start;	 /* see struct name_entry */
 	uint32_t line;
 	bool is_fde;
 	const char *function; /* not terminated; length 0: unknown */
@@ -38,8 +39,8 @@ struct symbolizer_client_ops {
 	void (*named)(void *arg, uint32_t module, const struct resolved_name *names, size_t count);
 	void (*info)(void *arg, const struct info_message *info);
 	/* The worker has answered nothing for its deadline (module: what it was asked). The client keeps the
-	 * unanswered requests, and sends them again on the next channel; a module that was unanswered twice is
-	 * set aside: its offsets are answered as unknown. */
+	 * unanswered requests, and sends them again on the next channel; a module that was unanswered twice
+	 * is set aside: its offsets are answered as unknown. */
 	void (*stuck)(void *arg, uint32_t module);
 };
 
@@ -51,10 +52,11 @@ void symbolizer_client_destroy(struct symbolizer_client *client); /* NULL accept
 /* A (new) worker's socket; takes the fd. Unanswered requests are sent again. */
 struct error *symbolizer_client_connect(struct symbolizer_client *client, int fd);
 /* Says how big a module's file is: its first question may take 2 s + 20 ms per MB, a later one 500 ms. */
-struct error *symbolizer_client_set_module(struct symbolizer_client *client, uint32_t module, uint64_t size_bytes);
+struct error *symbolizer_client_set_module(struct symbolizer_client *client, uint32_t module,
+					   uint64_t size_bytes);
 /* Queues a question. At most a few requests are under way at once; the rest waits here. */
-struct error *symbolizer_client_ask(struct symbolizer_client *client, uint32_t module, const uint64_t *offsets,
-				    size_t count);
+struct error *symbolizer_client_ask(struct symbolizer_client *client, uint32_t module,
+				    const uint64_t *offsets, size_t count);
 /* Questions asked and not answered. */
 size_t symbolizer_client_pending(const struct symbolizer_client *client);
 

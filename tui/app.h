@@ -1,4 +1,5 @@
-/* The dashboard: frame around the views, keys, prompt, refresh; runs on the event loop until the user quits. */
+/* The dashboard: frame around the views, keys, prompt, refresh; runs on the event loop until the user quits.
+ */
 #ifndef KILN_TUI_APP_H
 #define KILN_TUI_APP_H
 
@@ -32,11 +33,12 @@ void app_set_message(struct app *app, const char *message);
 /* ---- on a terminal ---- */
 /* Checks TERM and size before anything is attached: ERROR_USAGE in words. */
 struct error *app_check_terminal(void);
-/* Takes the terminal, draws at most 10 times a second and only what changed, restores it. Returns when the user
- * quits or a signal ends it (SIGTERM, SIGHUP, SIGINT: the caller's loop_quit()). The terminal comes back on every
- * way out. */
+/* Takes the terminal, draws at most 10 times a second and only what changed, restores it. Returns when the
+ * user quits or a signal ends it (SIGTERM, SIGHUP, SIGINT: the caller's loop_quit()). The terminal comes back
+ * on every way out. */
 struct error *app_run(struct app *app, struct loop *loop, const struct app_options *options);
-/* Puts the terminal back from a static byte string: safe in a signal handler, harmless when it was never taken. */
+/* Puts the terminal back from a static byte string: safe in a signal handler, harmless when it was never
+ * taken. */
 void app_restore_terminal(void);
 
 #endif

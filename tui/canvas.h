@@ -1,7 +1,7 @@
 /* A grid of cells with attributes: what a screen shows, and nothing of the terminal. Pure: no curses.
  *
- * Drawing clips: cells outside the grid are dropped, text is cut at the right edge. A cell holds one code point of
- * width 1 or 2 (the right half of a wide one is empty). Strings are UTF-8.
+ * Drawing clips: cells outside the grid are dropped, text is cut at the right edge. A cell holds one code
+ * point of width 1 or 2 (the right half of a wide one is empty). Strings are UTF-8.
  */
 #ifndef KILN_TUI_CANVAS_H
 #define KILN_TUI_CANVAS_H
@@ -15,21 +15,21 @@
 /* What a cell means, not what it looks like: term.c knows palettes for 256, 16, 8 colours and none. */
 enum style {
 	STYLE_NORMAL,
-	STYLE_DIM,      /* borders, units, hints */
+	STYLE_DIM, /* borders, units, hints */
 	STYLE_BOLD,
-	STYLE_HEADER,   /* row 1 */
+	STYLE_HEADER, /* row 1 */
 	STYLE_TAB,
 	STYLE_TAB_ACTIVE,
-	STYLE_TITLE,    /* pane titles, column heads */
-	STYLE_KEY,      /* a key's name in hints */
+	STYLE_TITLE, /* pane titles, column heads */
+	STYLE_KEY,   /* a key's name in hints */
 	STYLE_GOOD,
 	STYLE_WARN,
 	STYLE_BAD,
-	STYLE_BAR,      /* bars of shares */
+	STYLE_BAR, /* bars of shares */
 	STYLE_GRAPH_USER,
 	STYLE_GRAPH_KERNEL,
 	STYLE_GRAPH_UNKNOWN,
-	STYLE_MATCH,    /* search hit */
+	STYLE_MATCH, /* search hit */
 	/* kinds of code, for flames and module columns */
 	STYLE_KIND_APP,
 	STYLE_KIND_LIBRARY,
@@ -39,12 +39,12 @@ enum style {
 	STYLE_KIND_UNKNOWN,
 	STYLES,
 };
-/* Or'ed to a style. Lightness, 0 to 3: a kind with it (also 0) is a filled frame of a flame, a kind without it is a
- * word in that colour. */
-#define STYLE_SELECTED 0x100
-#define STYLE_FILLED 0x200
+/* Or'ed to a style. Lightness, 0 to 3: a kind with it (also 0) is a filled frame of a flame, a kind without
+ * it is a word in that colour. */
+#define STYLE_SELECTED	   0x100
+#define STYLE_FILLED	   0x200
 #define STYLE_LIGHTNESS(n) ((uint16_t)(STYLE_FILLED | ((n)&3) << 10))
-#define STYLE_BASE(style) ((style)&0xff)
+#define STYLE_BASE(style)  ((style)&0xff)
 
 struct cell {
 	uint32_t codepoint; /* 0: right half of a wide one */
@@ -54,7 +54,7 @@ struct cell {
 struct canvas;
 
 struct error *canvas_create(unsigned columns, unsigned rows, struct canvas **ret);
-void canvas_destroy(struct canvas *canvas); /* NULL accepted */
+void canvas_destroy(struct canvas *canvas);					     /* NULL accepted */
 struct error *canvas_resize(struct canvas *canvas, unsigned columns, unsigned rows); /* clears */
 unsigned canvas_get_columns(const struct canvas *canvas);
 unsigned canvas_get_rows(const struct canvas *canvas);
@@ -73,11 +73,13 @@ void canvas_text_right(struct canvas *canvas, unsigned column, unsigned row, uns
 void canvas_fill(struct canvas *canvas, unsigned column, unsigned row, unsigned columns, unsigned rows,
 		 uint32_t codepoint, uint16_t style);
 /* Sets the style of cells, keeping their text. */
-void canvas_restyle(struct canvas *canvas, unsigned column, unsigned row, unsigned columns, uint16_t or_style);
+void canvas_restyle(struct canvas *canvas, unsigned column, unsigned row, unsigned columns,
+		    uint16_t or_style);
 /* A horizontal rule with a title: "─ title ────". */
 void canvas_rule(struct canvas *canvas, unsigned column, unsigned row, unsigned width, const char *title);
 /* A horizontal bar of value/maximum in eighths of a cell. */
-void canvas_bar(struct canvas *canvas, unsigned column, unsigned row, unsigned width, double share, uint16_t style);
+void canvas_bar(struct canvas *canvas, unsigned column, unsigned row, unsigned width, double share,
+		uint16_t style);
 
 /* Cells that text takes. */
 unsigned canvas_text_width(const char *text);

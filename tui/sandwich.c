@@ -221,7 +221,9 @@ static void draw_row(struct sandwich *sandwich, struct canvas *canvas, struct re
 		 name = 10 + samples;
 	char text[FORMAT_MAX];
 
-	canvas_text(canvas, area.column, row, 2, STYLE_NORMAL, is_selected ? "▸" : "");
+	canvas_text(canvas, area.column, row, 1, STYLE_NORMAL, is_selected ? "▸" : "");
+	if (area.columns < 8)
+		return;
 	canvas_text_right(canvas, area.column + 2, row, 6, STYLE_NORMAL,
 			  format_share(neighbour->samples, sandwich->neighbours.total, text));
 	if (samples)
@@ -253,6 +255,8 @@ static void draw_more(struct sandwich *sandwich, struct canvas *canvas, struct r
 {
 	char text[FORMAT_MAX];
 
+	if (area.columns < 8)
+		return;
 	canvas_text_right(canvas, area.column + 2, row, 6, STYLE_DIM,
 			  format_share(samples, sandwich->neighbours.total, text));
 	canvas_print(canvas, area.column + 10, row, area.columns > 10 ? area.columns - 10 : 0, STYLE_DIM,

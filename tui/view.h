@@ -1,5 +1,5 @@
-/* A screen: one table of operations in one file (view_*.c), drawn into a rectangle of the canvas by app.c, which
- * draws everything around it (status, tabs, scope, detail, prompt, keys).
+/* A screen: one table of operations in one file (view_*.c), drawn into a rectangle of the canvas by app.c,
+ * which draws everything around it (status, tabs, scope, detail, prompt, keys).
  *
  * A view keeps its own state (selection, fold, zoom, sort), keyed by identity, never in the profile.
  */
@@ -17,10 +17,12 @@ struct rectangle {
 /* What all views share: the source, the search, the selection that moves between screens. Owned by app.c. */
 struct view_context {
 	struct source *source;
-	const char *search;        /* the active pattern; "" none */
+	const char *search; /* the active pattern; "" none */
 	bool (*search_matches)(const struct view_context *context, const char *name);
 	void *search_state;
 	uint32_t selected_function; /* UINT32_MAX none: carried over when the screen changes */
+	bool opens_callers; /* with VIEW_GO_HOT: show who calls selected_function; taken back by that screen
+			     */
 	bool ascii;
 };
 
@@ -41,14 +43,14 @@ enum key {
 	KEY_CODE_NONE,
 };
 #define KEY_CODE_CTRL(letter) ((letter)&0x1f)
-#define KEY_CODE_ESCAPE 27
-#define KEY_CODE_ENTER '\r'
-#define KEY_CODE_TAB '\t'
+#define KEY_CODE_ESCAPE	      27
+#define KEY_CODE_ENTER	      '\r'
+#define KEY_CODE_TAB	      '\t'
 
 enum view_reply {
 	VIEW_IGNORED, /* not this view's key */
 	VIEW_HANDLED,
-	VIEW_GO_HOT,  /* go to that screen with context->selected_function */
+	VIEW_GO_HOT, /* go to that screen with context->selected_function */
 	VIEW_GO_TREE,
 	VIEW_GO_FLAME,
 };
@@ -56,10 +58,11 @@ enum view_reply {
 struct view;
 
 struct view_ops {
-	const char *name;    /* full: "Hotspots" */
-	const char *tab;     /* "Hot" */
-	char key;            /* '2' */
-	const char *keys;    /* the line of keys at the bottom: "Enter sandwich  s sort  …" (key, space, word; two spaces between) */
+	const char *name; /* full: "Hotspots" */
+	const char *tab;  /* "Hot" */
+	char key;	  /* '2' */
+	const char *keys; /* the line of keys at the bottom: "Enter sandwich  s sort  …" (key, space, word;
+			     two spaces between) */
 	struct error *(*create)(struct view_context *context, struct view **ret);
 	void (*destroy)(struct view *view);
 	void (*enter)(struct view *view); /* becomes visible; may be NULL */

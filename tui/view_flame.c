@@ -415,6 +415,7 @@ static enum view_reply press(struct flame *flame, uint32_t key)
 		if (frame->merged || !frame->key)
 			return VIEW_HANDLED;
 		flame->view.context->selected_function = frame->function;
+		flame->view.context->opens_callers = true;
 		return VIEW_GO_HOT;
 	}
 	return VIEW_IGNORED;

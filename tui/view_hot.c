@@ -78,11 +78,16 @@ static void enter(struct view *view)
 {
 	struct hot *hot = (struct hot *)view;
 	uint32_t wanted = view->context->selected_function;
+	bool opens_callers = view->context->opens_callers;
 
-	if (wanted == UINT32_MAX || (hot->rows.is_pinned && hot->rows.key == wanted))
+	view->context->opens_callers = false;
+	if (wanted == UINT32_MAX)
 		return;
+	if (!hot->rows.is_pinned || hot->rows.key != wanted || opens_callers)
+		sandwich_close(&hot->sandwich);
 	rows_select_key(&hot->rows, wanted);
-	sandwich_close(&hot->sandwich);
+	if (opens_callers)
+		sandwich_open(&hot->sandwich, wanted);
 }
 
 /* The function under the cursor, UINT32_MAX none. */
@@ -131,6 +136,8 @@ static struct columns lay_out(unsigned width)
 	if (width < 70)
 		columns =
 			(struct columns){.self = 7, .total = width >= 30 ? 8 : 0, .tag = width >= 30 ? 2 : 0};
+	if (width < MARKER + columns.self)
+		columns.self = width > MARKER ? width - MARKER : 0;
 	rest = MARKER + columns.self + columns.interval + columns.second + columns.total + columns.tag + 2;
 	rest = width > rest ? width - rest : 0;
 	if (rest >= 64) {
@@ -391,7 +398,7 @@ static void draw(struct view *view, struct canvas *canvas, struct rectangle area
 	char text[256];
 
 	refresh(hot);
-	hot->width = area.columns;
+	hot->width = area.columns - 1; /* the detail row begins one cell in */
 	if (!hot->all) {
 		code_write_empty(view->context, text, sizeof(text));
 		canvas_text(canvas, area.column + 1, area.row + area.rows / 2, area.columns - 1, STYLE_NORMAL,

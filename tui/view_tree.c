@@ -307,7 +307,7 @@ static void draw(struct view *view, struct canvas *canvas, struct rectangle area
 	unsigned head = area.rows > 1, height = area.rows - head, i;
 	char text[256];
 
-	tree->width = area.columns;
+	tree->width = area.columns - 1; /* the detail row begins one cell in */
 	rebuild(tree, height, false);
 	if (!tree->all) {
 		code_write_empty(view->context, text, sizeof(text));
@@ -423,6 +423,7 @@ static enum view_reply press_on_row(struct tree_view *tree, struct tree_side *si
 		if (row->function == TREE_NO_FUNCTION || row->merged)
 			return VIEW_HANDLED;
 		tree->view.context->selected_function = row->function;
+		tree->view.context->opens_callers = true;
 		return VIEW_GO_HOT;
 	}
 	return VIEW_IGNORED;

@@ -207,6 +207,54 @@ def roles(probe_pid):
     return {"probe": [probe_pid], "interface": interface, "workers": workers}
 
 
+def cpu_seconds(pid):
+    """What a process has used so far."""
+    with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as stat:
+        return sum(map(int, stat.read().rpartition(")")[2].split()[11:13])) / os.sysconf("SC_CLK_TCK")
+
+
+def wait_cpu(pid, seconds, limit=120):
+    """Until the process has used so many more CPU seconds: on a busy machine that is longer."""
+    begin = cpu_seconds(pid)
+    wait_until(lambda: cpu_seconds(pid) - begin >= seconds, f"process {pid} uses {seconds} s of CPU", limit)
+
+
+class Recording:
+    """kiln record in the background, which is known to be attached."""
+
+    def __init__(self, directory, *arguments, env=None):
+        self.path = directory + "/record.kiln"
+        self.process = subprocess.Popen([KILN, "record", "-o", self.path, *map(str, arguments)],
+                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                        stdin=subprocess.DEVNULL, env=dict(os.environ, **(env or {})))
+
+    def wait_attached(self):
+        """The clock runs: a perf event's fd is open, and the interface has mapped the ring."""
+        def attached():
+            for pid in roles(self.process.pid)["interface"]:
+                try:
+                    with open(f"/proc/{pid}/maps", encoding="utf-8") as maps:
+                        return maps.read().count("bpf-map") >= 2
+                except OSError:
+                    return False
+            return False
+        wait_until(attached, "kiln is attached")
+        return self
+
+    def wait_samples(self, target, seconds):
+        """Until the target has used so many more CPU seconds."""
+        wait_cpu(target.pid, seconds)
+
+    def finish(self, how=signal.SIGINT):
+        if how and self.process.poll() is None:
+            for pid in roles(self.process.pid)["interface"]:
+                os.kill(pid, how)
+        out, err = self.process.communicate(timeout=60)
+        expect(self.process.returncode == 0, f"exit {self.process.returncode}: {out}{err}")
+        expect(out.splitlines()[-1] == self.path, out)
+        return self.path
+
+
 class Terminal:
     """The real binary in tmux: keys go in, screens come out."""
 

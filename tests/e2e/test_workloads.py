@@ -67,47 +67,6 @@ def test_deeper_than_the_limit_is_marked():
         h.expect(h.function(hot, "at_the_bottom")["self"] > 0, "the leaf is kept")
 
 
-class Recording:
-    """kiln record in the background, which is known to be attached."""
-
-    def __init__(self, directory, *arguments, env=None):
-        import subprocess
-        self.path = directory + "/record.kiln"
-        self.process = subprocess.Popen([h.KILN, "record", "-o", self.path, *map(str, arguments)],
-                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                                        stdin=subprocess.DEVNULL, env=dict(os.environ, **(env or {})))
-
-    def wait_attached(self):
-        """The clock runs: a perf event's fd is open, and the interface has mapped the ring."""
-        def attached():
-            roles = h.roles(self.process.pid)
-            for pid in roles["interface"]:
-                try:
-                    with open(f"/proc/{pid}/maps", encoding="utf-8") as maps:
-                        return maps.read().count("bpf-map") >= 2
-                except OSError:
-                    return False
-            return False
-        h.wait_until(attached, "kiln is attached")
-        return self
-
-    def wait_samples(self, target, seconds):
-        """Until the target has used so many more CPU seconds."""
-        def used():
-            return sum(map(int, open(f"/proc/{target.pid}/stat").read().rpartition(")")[2].split()[11:13])) / 100
-        begin = used()
-        h.wait_until(lambda: used() - begin >= seconds, "the target works", 30)
-
-    def finish(self, how=signal.SIGINT):
-        if how and self.process.poll() is None:
-            for pid in h.roles(self.process.pid)["interface"]:
-                os.kill(pid, how)
-        out, err = self.process.communicate(timeout=60)
-        h.expect(self.process.returncode == 0, f"exit {self.process.returncode}: {out}{err}")
-        h.expect(out.splitlines()[-1] == self.path, out)
-        return self.path
-
-
 def events(path):
     import sqlite3
     with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as database:
@@ -117,7 +76,7 @@ def events(path):
 def test_exec():
     h.need_root()
     with h.workload("exec") as target, h.scratch() as directory:
-        recording = Recording(directory, "-p", target.pid, "-F", 499).wait_attached()
+        recording = h.Recording(directory, "-p", target.pid, "-F", 499).wait_attached()
         recording.wait_samples(target, 0.5)
         h.signal_phase(target)
         h.wait_for_words(target, "second")
@@ -135,7 +94,7 @@ def test_exec():
 def test_fork():
     h.need_root()
     with h.workload("fork") as target, h.scratch() as directory:
-        recording = Recording(directory, "-p", target.pid, "-F", 499).wait_attached()
+        recording = h.Recording(directory, "-p", target.pid, "-F", 499).wait_attached()
         h.signal_phase(target)
         h.wait_for_words(target, "forked")
         recording.wait_samples(target, 1)
@@ -149,7 +108,7 @@ def test_fork():
 def test_dlopen():
     h.need_root()
     with h.workload("dlopen", os.path.join(h.WORKLOADS, "libplugin")) as target, h.scratch() as directory:
-        recording = Recording(directory, "-p", target.pid, "-F", 499).wait_attached()
+        recording = h.Recording(directory, "-p", target.pid, "-F", 499).wait_attached()
         recording.wait_samples(target, 0.3)
         h.signal_phase(target)
         h.wait_for_words(target, "loaded")
@@ -166,7 +125,7 @@ def test_dlopen():
 def test_1000_threads():
     h.need_root()
     with h.workload("threads", 1000) as target, h.scratch() as directory:
-        recording = Recording(directory, "-p", target.pid, "-F", 499).wait_attached()
+        recording = h.Recording(directory, "-p", target.pid, "-F", 499).wait_attached()
         recording.wait_samples(target, 0.2)
         h.signal_phase(target)
         h.wait_for_words(target, "threads", 60)
@@ -184,7 +143,7 @@ def test_exit_status():
     h.need_root()
     for argument, expected in ((7, {"code": 7}), (-9, {"signal": 9}), (-11, {"signal": 11})):
         with h.workload("exit-with", argument) as target, h.scratch() as directory:
-            recording = Recording(directory, "-p", target.pid, "-F", 199).wait_attached()
+            recording = h.Recording(directory, "-p", target.pid, "-F", 199).wait_attached()
             recording.wait_samples(target, 0.3)
             h.signal_phase(target)
             path = recording.finish(how=None)
@@ -208,7 +167,7 @@ def test_run_sees_the_first_instruction():
 def test_every_lost_sample_is_counted():
     h.need_root()
     with h.workload("hot-split", 2) as target, h.scratch() as directory:
-        recording = Recording(directory, "-p", target.pid, "-F", 4999, env={"KILN_RING_BYTES": "4096"})
+        recording = h.Recording(directory, "-p", target.pid, "-F", 4999, env={"KILN_RING_BYTES": "4096"})
         recording.wait_attached()
         recording.wait_samples(target, 0.3)
         reader = h.roles(recording.process.pid)["interface"][0]
@@ -226,7 +185,7 @@ def test_every_lost_sample_is_counted():
 def test_max_lost_is_exit_7():
     h.need_root()
     with h.workload("hot-split", 2) as target, h.scratch() as directory:
-        recording = Recording(directory, "-p", target.pid, "-F", 4999, "--max-lost", 1, env={"KILN_RING_BYTES": "4096"})
+        recording = h.Recording(directory, "-p", target.pid, "-F", 4999, "--max-lost", 1, env={"KILN_RING_BYTES": "4096"})
         recording.wait_attached()
         reader = h.roles(recording.process.pid)["interface"][0]
         os.kill(reader, signal.SIGSTOP)

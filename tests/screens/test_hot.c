@@ -249,6 +249,13 @@ static void test_a_selection_from_another_screen(void **state)
 	view_hot.enter(screen->view);
 	assert_row_shows(screen, 19, "_start");
 	screen_assert_shows(screen, "▸    0.0%");
+	screen_context(screen)->selected_function = find_function("main"); /* and with c */
+	screen_context(screen)->opens_callers = true;
+	view_hot.enter(screen->view);
+	assert_row_shows(screen, 0, "callers and callees › main");
+	assert_false(screen_context(screen)->opens_callers);
+	screen_press(screen, "<Esc>");
+	assert_row_shows(screen, 19, "main");
 	screen_destroy(screen);
 }
 
@@ -300,7 +307,7 @@ static void test_after_a_key_nothing_moves(void **state)
 	unsigned refresh;
 
 	screen_press(screen, "jjj");
-	assert_row_shows(screen, 19, name);
+	assert_row_shows(screen, 19, "Cache::lookup");
 	for (refresh = 0; refresh < 5; refresh++) {
 		add_samples(name, 5000);
 		assert_row_shows(screen, 5, name);

@@ -215,6 +215,45 @@ static void test_neighbours_beyond_the_room(void **state)
 	assert_int_equal(profile_list_callees(fixture->profile, find_function(fixture, "M"), NULL, 0), 3);
 }
 
+/* Whoever asks first settles what has come, and may make the tree move in memory. */
+static void test_asking_right_after_growing(void **state)
+{
+	struct fixture *fixture = *state;
+	struct neighbour list[4];
+
+	for (unsigned round = 0; round < 2000; round++) {
+		uint32_t node = profile_intern_stack(fixture->profile, 0, get_frame('M'));
+		uint32_t function = profile_intern_function(fixture->profile, APP, "M");
+		struct tree_item item;
+		uint64_t sum = 0;
+		size_t count;
+
+		set_name(fixture->profile, 'M', "M");
+		for (unsigned i = 0; i < 7; i++)
+			node = profile_intern_stack(fixture->profile, node, FRAME(APP, round * 64 + i % 3));
+		profile_add_samples(fixture->profile, node, 0, 1, 0, SAMPLE_USER, STACK_COMPLETE, 1);
+		switch (round % 4) {
+		case 0:
+			assert_int_equal(profile_list_callers(fixture->profile, function, list, 4), 1);
+			sum = list[0].samples;
+			break;
+		case 1:
+			count = profile_list_callees(fixture->profile, function, list, 4);
+			assert_int_equal(count, round + 1);
+			sum = round + 1;
+			break;
+		case 2:
+			assert_true(tree_get_item(fixture->down, 0, &item));
+			sum = item.total;
+			break;
+		case 3:
+			sum = profile_get_function(fixture->profile, function).total;
+			break;
+		}
+		assert_int_equal(sum, round + 1);
+	}
+}
+
 /* Keys outlast new samples and names of others; the key of a path that moved away finds nothing, for ever. */
 static void test_keys_through_moves(void **state)
 {
@@ -343,6 +382,7 @@ int main(void)
 		TEST(test_equals_are_sorted_by_name),
 		TEST(test_recursion),
 		TEST(test_neighbours_beyond_the_room),
+		TEST(test_asking_right_after_growing),
 		TEST(test_keys_through_moves),
 		TEST(test_numbers_are_used_again_keys_are_not),
 		TEST(test_foreign_keys),
