@@ -211,17 +211,15 @@ bool hits_is_active(const struct view_context *context)
 	return context->search && context->search[0] && context->search_matches;
 }
 
-bool hits_refresh(struct hits *hits, const struct view_context *context)
+/* Forgets the answers when the pattern is another one. */
+static void refresh_hits(struct hits *hits, const char *pattern)
 {
-	const char *pattern = hits_is_active(context) ? context->search : "";
-
-	if (!strcmp(hits->pattern ? hits->pattern : "", pattern))
-		return false;
+	if (hits->pattern && !strcmp(hits->pattern, pattern))
+		return;
 	free(hits->pattern);
 	hits->pattern = strdup(pattern); /* NULL: the answers are asked again at every call */
 	if (hits->capacity)
 		memset(hits->answers, HIT_UNKNOWN, hits->capacity);
-	return true;
 }
 
 static bool ask(const struct view_context *context, uint32_t function)
@@ -234,7 +232,7 @@ bool hits_has(struct hits *hits, const struct view_context *context, uint32_t fu
 {
 	if (!hits_is_active(context) || function >= profile_count_functions(context->source->profile))
 		return false;
-	hits_refresh(hits, context);
+	refresh_hits(hits, context->search);
 	if (function >= hits->capacity) {
 		size_t capacity = profile_count_functions(context->source->profile) + 256;
 		unsigned char *answers = realloc(hits->answers, capacity);

@@ -48,8 +48,6 @@ struct hits {
 
 bool hits_is_active(const struct view_context *context);
 bool hits_has(struct hits *hits, const struct view_context *context, uint32_t function);
-/* true when the pattern is another one than at the last call. */
-bool hits_refresh(struct hits *hits, const struct view_context *context);
 void hits_deinit(struct hits *hits);
 
 #endif

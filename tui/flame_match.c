@@ -1,5 +1,8 @@
 #include "tui/flame_match.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #define NODES_FIRST 10000 /* a drawing, for the first sum: a few ms */
 #define NODES_AGAIN 1000  /* a drawing, when a sum is there already */
 
@@ -41,15 +44,18 @@ static void visit(struct flame_match *match, const struct view_context *context,
 }
 
 void flame_match_refresh(struct flame_match *match, const struct view_context *context, struct hits *hits,
-			 struct tree *tree, bool is_new_pattern)
+			 struct tree *tree)
 {
 	uint64_t revision = profile_get_revision(context->source->profile);
 	unsigned visited, most;
 
-	if (is_new_pattern)
-		match->is_running = match->is_done = false;
 	if (!hits_is_active(context))
 		return;
+	if (!match->pattern || strcmp(match->pattern, context->search)) {
+		free(match->pattern);
+		match->pattern = strdup(context->search); /* NULL: every drawing begins anew */
+		match->is_running = match->is_done = false;
+	}
 	if (!match->is_running && (!match->is_done || match->revision != revision))
 		begin(match, tree, revision);
 	most = match->is_done ? NODES_AGAIN : NODES_FIRST;
@@ -66,4 +72,5 @@ void flame_match_refresh(struct flame_match *match, const struct view_context *c
 void flame_match_deinit(struct flame_match *match)
 {
 	array_deinit(&match->pending);
+	free(match->pattern);
 }

@@ -11,6 +11,7 @@
 #include "tui/code_text.h"
 
 struct flame_match {
+	char *pattern; /* that the sums are of; NULL: none */
 	ARRAY(uint64_t)
 	pending;		       /* keys whose children were not looked at yet */
 	uint64_t revision;	       /* of the profile when the walk began */
@@ -21,7 +22,7 @@ struct flame_match {
 
 /* Goes on with the walk, or begins one when pattern or data are new. */
 void flame_match_refresh(struct flame_match *match, const struct view_context *context, struct hits *hits,
-			 struct tree *tree, bool is_new_pattern);
+			 struct tree *tree);
 void flame_match_deinit(struct flame_match *match);
 
 #endif

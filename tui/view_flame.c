@@ -276,7 +276,6 @@ static void draw(struct view *view, struct canvas *canvas, struct rectangle area
 	struct flame *flame = (struct flame *)view;
 	unsigned legend = area.rows >= 20 && area.columns >= 80 ? LEGEND_ROWS : 0, rows = area.rows - legend;
 	uint32_t selected, i;
-	bool is_new_pattern;
 	char text[256];
 
 	scroll_to_cursor(flame, rows);
@@ -287,8 +286,7 @@ static void draw(struct view *view, struct canvas *canvas, struct rectangle area
 			    text);
 		return;
 	}
-	is_new_pattern = hits_refresh(&flame->hits, view->context);
-	flame_match_refresh(&flame->match, view->context, &flame->hits, flame->sides[0].tree, is_new_pattern);
+	flame_match_refresh(&flame->match, view->context, &flame->hits, flame->sides[0].tree);
 	selected = find_selected(flame);
 	area.rows = rows;
 	for (i = 0; i < flame->layout.frames.count; i++) {

@@ -18,9 +18,12 @@ NOINLINE uint64_t do_round(uint64_t seed)
 
 NOINLINE uint64_t do_rounds(unsigned depth, unsigned rounds, uint64_t seed)
 {
-	if (depth > 1)
-		/* Work after the call: it is no tail call. */
-		return do_rounds(depth - 1, rounds, seed) * 3 + depth;
+	if (depth > 1) {
+		/* The write after the call: the compiler cannot make a loop of the recursion. */
+		seed = do_rounds(depth - 1, rounds, seed);
+		sink = seed;
+		return seed;
+	}
 	for (unsigned i = 0; i < rounds; i++)
 		seed = do_round(seed);
 	return seed;

@@ -76,9 +76,9 @@ def mappings(pid):
     return found
 
 
-def from_perf(data, maps, modules):
+def from_perf(data, pid, maps, modules):
     rows = collections.Counter()
-    script = subprocess.run(["perf", "script", "-i", data, "-F", "ip"], capture_output=True, text=True, check=True)
+    script = subprocess.run(["perf", "script", "-i", data, "--pid", str(pid), "-F", "ip"], capture_output=True, text=True, check=True)
     for line in script.stdout.split():
         pc = int(line, 16)
         if pc >> 63:

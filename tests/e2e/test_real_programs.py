@@ -51,15 +51,19 @@ def python():
 
 
 def compare(program, seconds=SECONDS, least=10000):
-    """Both record until the target has used so many CPU seconds."""
+    """Both record until the target has used so many CPU seconds.
+
+    perf takes all processes (-a), with the same per-CPU clock as kiln, and is filtered afterwards. With -p its clock
+    belongs to the task, starts anew at every switch, and sees the kernel's side of switches too often: of a
+    redis-server that /proc says is 42.6 % in the kernel, -a found 41.8 %, kiln 42.6 %, -p 52.9 %.
+    """
     h.need_root()
     perf = find("perf")
     with program() as target, h.scratch() as directory:
         h.wait_cpu(target.pid, 0.5)
         maps = oracle.mappings(target.pid)
         data = directory + "/perf.data"
-        with h.spawn(perf, "record", "-q", "-e", "cpu-clock", "-F", str(HZ), "-p", str(target.pid), "-o",
-                     data) as recorder:
+        with h.spawn(perf, "record", "-q", "-e", "cpu-clock", "-F", str(HZ), "-a", "-o", data) as recorder:
             recording = h.Recording(directory, "-p", target.pid, "-F", HZ).wait_attached()
             h.wait_cpu(target.pid, seconds)
             path = recording.finish()
@@ -72,7 +76,7 @@ def compare(program, seconds=SECONDS, least=10000):
         h.expect(sum(summary["lost"].values()) == 0, f"lost: {summary['lost']}")
         h.expect(complete >= 0.99, f"complete {complete:.4f}: {cpu['stacks']}")
         modules = oracle.Modules()
-        ours, theirs = oracle.from_snapshot(path, modules), oracle.from_perf(data, maps, modules)
+        ours, theirs = oracle.from_snapshot(path, modules), oracle.from_perf(data, target.pid, maps, modules)
         total_ours, total_theirs = sum(ours.values()), sum(theirs.values())
         print(f"# {cpu['samples']} samples (perf {total_theirs}), {100 * complete:.3f} % complete, "
               f"{summary['overhead']['probe_ns']:.0f} ns a sample")
@@ -115,8 +119,11 @@ def test_clang_compiling():
         summary = h.report(path)
         h.check_accounts(summary)
         cpu = summary["cpu"]
-        complete = cpu["stacks"]["complete"] / cpu["samples"]
-        print(f"# {cpu['samples']} samples, {100 * complete:.3f} % complete, broken {cpu['stacks']['broken']}, "
+        # Two tables of a million rows each: on a busy machine sampling begins before they are there, and says so.
+        untabled = cpu["stacks"]["broken"]["no_table"]
+        complete = cpu["stacks"]["complete"] / (cpu["samples"] - untabled)
+        h.expect(untabled <= 0.05 * cpu["samples"], f"tables came late: {cpu['stacks']}")
+        print(f"# {cpu['samples']} samples, {100 * complete:.3f} % complete once tables were there, broken {cpu['stacks']['broken']}, "
               f"{summary['overhead']['probe_ns']:.0f} ns a sample, lost {sum(summary['lost'].values())}")
         h.expect(cpu["samples"] >= 5000, f"{cpu}")
         h.expect(complete >= 0.99, f"complete {complete:.4f}: {cpu['stacks']}")

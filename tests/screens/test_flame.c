@@ -7,6 +7,7 @@
 
 #include "tests/support/fixture.h"
 #include "tests/support/screen.h"
+#include "tests/support/screen_internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -193,6 +194,12 @@ static void test_a_sample_matches_once(void **state)
 	assert_row_shows(screen, 9, "match 80.0% of all");
 	screen_search(screen, "f");
 	assert_row_shows(screen, 9, "match 100.0% of all");
+	screen_search(screen, "fx"); /* as the prompt does: found first, drawn then */
+	assert_true(view_flame.find(screen->view, 1));
+	assert_row_shows(screen, 9, "match 80.0% of all");
+	screen_search(screen, "fb");
+	assert_true(view_flame.find(screen->view, 1));
+	assert_row_shows(screen, 9, "match 20.0% of all");
 	screen_search(screen, "nothing");
 	assert_row_shows(screen, 9, "match 0.0% of all");
 	screen_search(screen, "");
