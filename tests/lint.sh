@@ -20,7 +20,7 @@ only_in() {
 	hits=$(grep -nE "$1" $sources | grep -vE "^($2)")
 	[ -z "$hits" ] || fail "$3 outside its room:" "$hits"
 }
-only_in '#include <(ncurses|curses|ncursesw/|term\.h|term)' 'tui/term\.c:' ncurses
+only_in '#include <(ncurses|curses|ncursesw/|term\.h)' 'tui/term\.c:' ncurses
 only_in '#include <bpf/(libbpf|bpf)\.h>' 'bpf/|tests/' libbpf
 only_in '#include <(elfutils/|libelf|gelf|dwarf\.h|capstone/)' 'symbolizer/|tests/' elfutils
 only_in '#include <sqlite3\.h>' 'profile/snapshot|tests/' sqlite3

@@ -132,7 +132,9 @@ def bpf_list(kind):
 def inner_maps(map_id):
     result = subprocess.run([BPFTOOL, "-j", "map", "dump", "id", str(map_id)], capture_output=True, text=True,
                             check=False)
-    return {int(found) for found in re.findall(r'"inner_map_id":\s*"?(\d+)', result.stdout)}
+    # {"key": […], "value": ["0x09", "0x26", "0x00", "0x00"]}: the id, lowest byte first
+    return {int.from_bytes(bytes(int(byte, 16) for byte in item["value"]), "little")
+            for item in json.loads(result.stdout or "[]") if "value" in item}
 
 
 def held_by(pids):

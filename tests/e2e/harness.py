@@ -13,7 +13,7 @@ import traceback
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.path.join(ROOT, os.environ.get("O", "build"))
-KILN = os.path.join(BUILD, "kiln")
+KILN = os.path.join(BUILD, os.environ.get("KILN", "kiln"))  # KILN=san/kiln: the build with sanitizers
 WORKLOADS = os.path.join(BUILD, "tests/workloads")
 DEADLINE_S = 10
 sys.setrecursionlimit(50000)  # JSON of a stack that is 1,000 deep

@@ -10,7 +10,9 @@ import harness as h
 def test_record_and_report():
     h.need_root()
     with h.workload("hot-split") as target, h.scratch() as directory:
-        path = h.record_pid(target.pid, directory, 3, hz=999)
+        recording = h.Recording(directory, "-p", target.pid, "-F", 999).wait_attached()
+        h.wait_cpu(target.pid, 1.5)
+        path = recording.finish()
         summary = h.report(path)
         h.check_accounts(summary)
         h.expect(summary["target"]["pid"] == target.pid, "pid")

@@ -23,16 +23,23 @@ def check_split(path, least):
     print(f"# {count} samples, {three} : {one}, z = {z:.2f}, delivered {summary['cpu']['hz_delivered']:.1f} Hz")
 
 
+def record_cpu(target, directory, hz, seconds):
+    """Until the target has used so many CPU seconds, in all its threads."""
+    recording = h.Recording(directory, "-p", target.pid, "-F", hz).wait_attached()
+    h.wait_cpu(target.pid, seconds, limit=400)
+    return recording.finish()
+
+
 def test_hot_split_at_999_hz():
     h.need_root()
     with h.workload("hot-split", 2) as target, h.scratch() as directory:
-        check_split(h.record_pid(target.pid, directory, 7, hz=999), 10000)
+        check_split(record_cpu(target, directory, 999, 10.5), 10000)
 
 
 def test_hot_split_at_99_hz():
     h.need_root()
     with h.workload("hot-split", 2) as target, h.scratch() as directory:
-        check_split(h.record_pid(target.pid, directory, 60, hz=99), 10000)
+        check_split(record_cpu(target, directory, 99, 103), 10000)
 
 
 def depth_of(rows):
