@@ -45,7 +45,7 @@ __attribute__((noinline)) static void render_tile(unsigned char *pixels, double 
 	for (int y = 0; y < HEIGHT; y++) {
 		for (int x = 0; x < WIDTH; x++)
 			pixels[y * WIDTH + x] = (unsigned char)mandelbrot_iterate(
-				-0.7436 + (x - WIDTH / 2) / zoom, 0.1318 + (y - HEIGHT / 2) / zoom, 255);
+				-0.7436 + (x - WIDTH / 2) / zoom, 0.1318 + (y - HEIGHT / 2) / zoom, 60);
 	}
 }
 
@@ -105,10 +105,12 @@ __attribute__((noinline)) static double build_quadtree(const unsigned char *pixe
 __attribute__((noinline)) static void handle_request(unsigned char *pixels, unsigned number)
 {
 	render_tile(pixels, 400 + number % 64 * 50);
-	blur_rows(pixels);
-	sink += (double)checksum(pixels, WIDTH * HEIGHT);
+	for (int i = 0; i < 12; i++)
+		blur_rows(pixels);
+	for (int i = 0; i < 25; i++)
+		sink += (double)checksum(pixels, WIDTH * HEIGHT);
 	sink += median_brightness(pixels);
-	for (int i = 0; i < 8; i++)
+	for (int i = 0; i < 60; i++)
 		sink += build_quadtree(pixels, 0, 0, 96);
 }
 
