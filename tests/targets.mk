@@ -33,25 +33,25 @@ setup-test: ## install the packages that the tests need
 	$(call install_packages,$(BUILD_PACKAGES) $(TEST_PACKAGES))
 
 demo: setup ## build kiln, start the sample workload, and show it live (sudo make demo)
-	@$(AS_USER) $(MAKE) --no-print-directory all
+	@$(AS_USER) $(MAKE) --no-print-directory -j$(shell nproc) all
 	@$(O)/kiln demo
 
 # All that the tests run, plain and with the sanitizers.
 test-programs: all unit workloads tools
 .PHONY: test-programs
 test: setup-test ## all tests (sudo make test); the last line is: N passed, N failed, N skipped
-	@$(AS_USER) $(MAKE) --no-print-directory test-programs
-	@$(AS_USER) $(MAKE) --no-print-directory SAN=address,undefined unit
+	@$(AS_USER) $(MAKE) --no-print-directory -j$(shell nproc) test-programs
+	@$(AS_USER) $(MAKE) --no-print-directory -j$(shell nproc) SAN=address,undefined unit
 	@$(AS_USER) tests/kernel/fetch.sh $(O)/kernel
 	@O=$(O) tests/run all
 
 check: ## for every commit, at most 90 s: unit, screens, one real attach
-	@$(AS_USER) $(MAKE) --no-print-directory test-programs
+	@$(AS_USER) $(MAKE) --no-print-directory -j$(shell nproc) test-programs
 	@O=$(O) tests/run check
 
 lint: ## formatting, include rules, both compilers, file sizes
 	$(call install_packages,$(BUILD_PACKAGES) clang-format)
-	@$(AS_USER) $(MAKE) --no-print-directory all
+	@$(AS_USER) $(MAKE) --no-print-directory -j$(shell nproc) all
 	@tests/lint.sh $(O)
 
 format: ## format the sources
@@ -59,11 +59,11 @@ format: ## format the sources
 
 soak: setup-test ## the long figures: minutes to hours; results belong into docs/soak.md
 	$(call install_packages,$(SOAK_PACKAGES))
-	@$(AS_USER) $(MAKE) --no-print-directory test-programs
+	@$(AS_USER) $(MAKE) --no-print-directory -j$(shell nproc) test-programs
 	@O=$(O) tests/soak/run.py
 
 bench: setup-test ## ratios against peers in one run; results belong into docs/benchmarks.md
-	@$(AS_USER) $(MAKE) --no-print-directory test-programs
+	@$(AS_USER) $(MAKE) --no-print-directory -j$(shell nproc) test-programs
 	@O=$(O) tests/bench/run.py
 
 install: all ## install below $(DESTDIR)$(prefix)
