@@ -41,7 +41,7 @@ test-programs: all unit workloads tools
 .PHONY: test-programs
 test: setup-test ## all tests (sudo make test); the last line is: N passed, N failed, N skipped
 	@$(AS_USER) $(MAKE) --no-print-directory -j$(shell nproc) test-programs
-	@$(AS_USER) $(MAKE) --no-print-directory -j$(shell nproc) SAN=address,undefined unit
+	@$(AS_USER) $(MAKE) --no-print-directory -j$(shell nproc) SAN=address,undefined all unit
 	@$(AS_USER) tests/kernel/fetch.sh $(O)/kernel
 	@O=$(O) tests/run all
 
