@@ -117,22 +117,25 @@ static struct error *parse_number(const char *option, const char *text, double l
 	return NULL;
 }
 
-static struct error *parse_pid(const char *text, uint32_t *ret)
-{
-	double value;
-	struct error *error = parse_number("-p", text, 1, 4194304, &value);
-
-	if (error)
-		return error;
-	if (value != floor(value))
-		return usage(text, "not a process id");
-	*ret = (uint32_t)value;
-	return NULL;
-}
-
 static bool is_number(const char *text)
 {
 	return *text && text[strspn(text, "0123456789")] == '\0';
+}
+
+/* A number that no process can have is no such target, as any other that none has. */
+static struct error *parse_pid(const char *text, uint32_t *ret)
+{
+	unsigned long long value;
+
+	if (!is_number(text))
+		return usage(text, "not a process id");
+	errno = 0;
+	value = strtoull(text, NULL, 10);
+	if (errno || !value || value > INT32_MAX)
+		return error_create(ERROR_NO_TARGET, 0, "ps -e lists the processes",
+				    "no process has the id %s", text);
+	*ret = (uint32_t)value;
+	return NULL;
 }
 
 /* A word of a fixed list; words behind `later` of them are named in the contract and not built yet. */

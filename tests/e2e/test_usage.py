@@ -40,6 +40,10 @@ def test_unknown_option_names_the_nearest():
 
 def test_no_such_target():
     expect_words(h.expect_exit(3, "record", "-p", "4194303"), "4194303")
+    expect_words(h.expect_exit(3, "99999999"), "99999999")
+    expect_words(h.expect_exit(3, "99999999999999999999"), "99999999999999999999")
+    expect_words(h.expect_exit(3, "-p", "0"), "0")
+    expect_words(h.expect_exit(2, "-p", "1x"), "1x")
     expect_words(h.expect_exit(3, "record", "-n", "no-such-program-anywhere"), "no-such-program-anywhere")
     expect_words(h.expect_exit(3, "record", "-p", "2"), "kernel thread")
     expect_words(h.expect_exit(3, "record", "-d", "1", "--", "/no/such/command"), "/no/such/command")
