@@ -31,6 +31,7 @@ struct live {
 	struct session *session;
 	struct app *app; /* NULL without a dashboard */
 	char *save_directory;
+	bool is_stopped, has_names;
 	bool is_leaving; /* the dashboard is closed, a save may still run */
 	bool is_ready, is_ended, was_signalled, was_lost;
 	unsigned names_waited_ms;
@@ -81,6 +82,10 @@ static void on_change(void *arg, enum session_change change)
 	case SESSION_LOST:
 		live->was_lost = true;
 		end(live);
+		return;
+	case SESSION_STOPPED:
+		live->is_stopped = true;
+		loop_quit(live->loop, 0);
 		return;
 	case SESSION_SAVED:
 		if (live->is_leaving)
@@ -135,8 +140,19 @@ static void on_names_poll(void *arg)
 	live->names_waited_ms += NAMES_POLL_MS;
 	session_settle(live->session);
 	if (!session_count_unnamed(live->session) || live->names_waited_ms >= NAMES_DEADLINE_MS ||
-	    live->was_lost)
+	    live->was_lost) {
+		live->has_names = true;
 		loop_quit(live->loop, 0);
+	}
+}
+
+/* Nothing more is collected: what is saved or reported is of one moment. */
+static void stop(struct live *live)
+{
+	if (live->was_lost || !session_stop(live->session))
+		return;
+	while (!live->is_stopped && !live->was_lost)
+		loop_run(live->loop);
 }
 
 /* The last samples are in, their names are asked: waits until they are there, or long enough. */
@@ -148,7 +164,7 @@ static void wait_for_names(struct live *live)
 	if (live->was_lost || !session_count_unnamed(live->session))
 		return;
 	error_destroy(loop_add_timer(live->loop, NAMES_POLL_MS, NAMES_POLL_MS, on_names_poll, live, &timer));
-	if (timer)
+	while (timer && !live->has_names)
 		loop_run(live->loop);
 	loop_remove(timer);
 	session_settle(live->session);
@@ -200,6 +216,7 @@ static struct error *finish_record(struct live *live)
 	struct facts facts;
 	struct error *error;
 
+	stop(live);
 	wait_for_names(live);
 	profile_get_facts(session_get_source(live->session)->profile, &facts);
 	if (!pattern) {
@@ -229,6 +246,7 @@ static struct error *finish_report(struct live *live)
 	struct report_options hot = {.view = REPORT_HOT, .rows = 20};
 	struct error *error;
 
+	stop(live);
 	wait_for_names(live);
 	error = report_write(profile, &summary, stdout);
 	if (!error) {

@@ -12,8 +12,9 @@
 #include <sys/utsname.h>
 #include <time.h>
 
-#define TICK_MS	 50
-#define FACTS_MS 500
+#define SETTLE_TRIES 100
+#define TICK_MS	     50
+#define FACTS_MS     500
 /* Records a turn: keys are answered in between when a flood comes in. */
 #define RECORDS_A_TURN 20000
 
@@ -212,11 +213,45 @@ bool session_is_saving(const struct session *session)
 	return session->saving;
 }
 
+/* While programs run, a sample may lie between the counters and the ring, or be on its way. Samples are far
+ * apart for this loop: a moment with none under way comes soon, and then the account closes to the last
+ * sample. */
+static bool is_account_closed(struct session *session)
+{
+	struct facts facts;
+	struct totals totals;
+
+	profile_get_facts(session->source.profile, &facts);
+	profile_get_totals(session->source.profile, &totals);
+	return facts.probe_hits == totals.samples + totals_sum_lost(&totals);
+}
+
 void session_settle(struct session *session)
 {
-	while (read_ring(session))
-		;
-	session_update_facts(session);
+	for (int i = 0; i < SETTLE_TRIES; i++) {
+		while (read_ring(session))
+			;
+		session_update_facts(session);
+		if (is_account_closed(session))
+			break;
+	}
+}
+
+void session_end_collecting(struct session *session, uint64_t end_ns)
+{
+	if (session->end_ns)
+		return;
+	session->end_ns = end_ns;
+	session_settle(session);
+}
+
+bool session_stop(struct session *session)
+{
+	if (session->state != SOURCE_LIVE || session->end_ns)
+		return false;
+	session->is_stopping = true;
+	error_destroy(channel_send(session->probe, KILN_PAUSE, NULL, 0, NULL, 0));
+	return true;
 }
 
 size_t session_count_unnamed(const struct session *session)

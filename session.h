@@ -13,12 +13,14 @@
 struct session;
 
 enum session_change {
-	SESSION_READY,	/* collecting */
-	SESSION_FAILED, /* see session_take_error() */
-	SESSION_EXITED, /* the target has ended; everything that it left is in the profile */
-	SESSION_LOST,	/* the probe has died */
-	SESSION_END,	/* the probe was told to end: save, and end */
-	SESSION_SAVED,	/* a save has ended, well or not */
+	SESSION_READY,	 /* collecting */
+	SESSION_FAILED,	 /* see session_take_error() */
+	SESSION_EXITED,	 /* the target has ended; everything that it left is in the profile */
+	SESSION_LOST,	 /* the probe has died */
+	SESSION_END,	 /* the probe was told to end: save, and end */
+	SESSION_STOPPED, /* after session_stop(): collecting is off, and all that was collected is in the
+			    profile */
+	SESSION_SAVED,	 /* a save has ended, well or not */
 };
 
 struct session_options {
@@ -33,6 +35,9 @@ struct error *session_create(struct loop *loop, int probe_fd, const struct sessi
 void session_destroy(struct session *session); /* NULL accepted */
 struct source *session_get_source(struct session *session);
 struct error *session_take_error(struct session *session);
+/* Ends collecting, so that the last account closes; SESSION_STOPPED is told when it is off. false: it is
+ * already. */
+bool session_stop(struct session *session);
 /* Whether a snapshot is being written. */
 bool session_is_saving(const struct session *session);
 /* Reads what is in the ring, and brings the facts up to date: before a report or a save. */

@@ -40,6 +40,7 @@ struct session {
 	char note[256];
 	char host[65], kernel[65];
 
+	bool is_stopping; /* session_stop() was called */
 	bool saving;
 	char *saving_path;
 	void (*on_saved)(void *arg, struct error *error, const char *path);
@@ -58,6 +59,8 @@ void session_tell(struct session *session, enum session_change change);
 /* Into the profile's list, and as the newest thing to say. */
 void session_add_event(struct session *session, uint64_t time_ns, const char *text);
 void session_update_facts(struct session *session);
+/* Reads what the ring still holds; facts and samples are of one moment then. */
+void session_end_collecting(struct session *session, uint64_t end_ns);
 /* Maps ring and counters, and starts the clock of reading. */
 struct error *session_start_reading(struct session *session, struct message *message);
 

@@ -8,14 +8,6 @@
 #include <string.h>
 #include <sys/wait.h>
 
-static void end_collecting(struct session *session, uint64_t end_ns)
-{
-	if (session->end_ns)
-		return;
-	session->end_ns = end_ns;
-	session_settle(session);
-}
-
 static void on_exit_event(struct session *session, const struct event_message *event)
 {
 	char text[96];
@@ -37,7 +29,7 @@ static void on_exit_event(struct session *session, const struct event_message *e
 		session->target_cpu_ns = event->target_cpu_ns - session->ready.target_cpu_ns;
 	session_add_event(session, event->time_ns, text);
 	session->state = SOURCE_EXITED;
-	end_collecting(session, event->time_ns);
+	session_end_collecting(session, event->time_ns);
 	session_tell(session, SESSION_EXITED);
 }
 
@@ -114,6 +106,11 @@ static void on_failed(struct session *session, const struct failed_message *fail
 
 static void on_paused(struct session *session)
 {
+	if (session->is_stopping) {
+		session_end_collecting(session, session_now_ns());
+		session_tell(session, SESSION_STOPPED);
+		return;
+	}
 	session->state = SOURCE_PAUSED;
 	session->paused_ns = session_now_ns();
 	session->paused_cpu_ns = session_read_process_cpu_ns(session->target.pid);
@@ -211,7 +208,7 @@ void session_on_closed(void *arg)
 	if (session->state != SOURCE_EXITED) {
 		session->state = SOURCE_LOST;
 		session_add_event(session, session_now_ns(), "the probe has died");
-		end_collecting(session, session_now_ns());
+		session_end_collecting(session, session_now_ns());
 	}
 	session_tell(session, SESSION_LOST);
 }

@@ -42,7 +42,7 @@ def test_sizes():
             terminal.resize(columns, rows)
             terminal.expect("LIVE", "hot_th")
         terminal.resize(38, 9)
-        terminal.expect("below 40x10")
+        terminal.expect("38x9", "40x10")
         terminal.resize(1, 1)
         terminal.resize(300, 100)
         terminal.expect("LIVE", "hot_three")
