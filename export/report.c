@@ -179,6 +179,20 @@ void report_put_text(const char *text, size_t width, FILE *stream)
 	put_middle(text, width, stream);
 }
 
+void report_put_start(const char *text, size_t width, FILE *stream)
+{
+	bool is_cut = report_get_width(text) > width;
+	size_t left = is_cut ? width - 1 : width;
+
+	for (; *text && left; left--) {
+		size_t step = get_step(text);
+
+		fwrite(text, 1, step, stream);
+		text += step;
+	}
+	fputs(is_cut ? "…" : "", stream);
+}
+
 const char *report_format_place(const struct function *function, char *ret, size_t size)
 {
 	const char *slash = function->file ? strrchr(function->file, '/') : NULL;
@@ -207,7 +221,8 @@ struct error *report_write(struct profile *profile, const struct report_options 
 		error = report_write_tree(profile, options, stream);
 		break;
 	}
-	if (!error && (fflush(stream) || ferror(stream)))
+	/* A reader that has seen enough (head, a pager) is no fault. */
+	if (!error && (fflush(stream) || ferror(stream)) && errno != EPIPE)
 		error = error_create(ERROR_GENERAL, errno, NULL, "write the report");
 	return error;
 }

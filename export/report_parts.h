@@ -48,6 +48,8 @@ size_t report_get_width(const char *text);
 /* At most `width` cells. What does not fit loses its template arguments first, "std::map<…>::find(int)", then
  * the parameters, then its middle. */
 void report_put_text(const char *text, size_t width, FILE *stream);
+/* At most `width` cells: the end is cut. For what is no name. */
+void report_put_start(const char *text, size_t width, FILE *stream);
 /* "name.cc:12", "" when the line is not known. */
 const char *report_format_place(const struct function *function, char *ret, size_t size);
 

@@ -179,6 +179,15 @@ static void put_safe(const char *text, size_t width, FILE *stream)
 	report_put_text(safe, width, stream);
 }
 
+/* A command is no C++ name: its brackets hold what was asked for, so only its end is cut. */
+static void put_command(const char *command, size_t width, FILE *stream)
+{
+	char safe[4096];
+
+	text_sanitize(command, SIZE_MAX, safe, sizeof(safe));
+	report_put_start(safe, width, stream);
+}
+
 static void put_target(const struct facts *facts, FILE *stream)
 {
 	const char *command = facts->cmdline && *facts->cmdline ? facts->cmdline : facts->exe;
@@ -187,7 +196,7 @@ static void put_target(const struct facts *facts, FILE *stream)
 	fprintf(stream, " [%u]\n", facts->pid);
 	if (command && *command) {
 		put_label("command", stream);
-		put_safe(command, REPORT_COLUMNS - 12, stream);
+		put_command(command, REPORT_COLUMNS - 12, stream);
 		fputc('\n', stream);
 	}
 	put_label("target", stream);

@@ -1,6 +1,7 @@
 /* The dashboard without a terminal: which view is shown, who gets a key, what stands in the rows around. */
 #include "tui/app.h"
 
+#include "base/text.h"
 #include "tui/app_internal.h"
 #include "tui/format.h"
 #include "tui/frame.h"
@@ -178,19 +179,24 @@ static bool draw_message(struct app *app, struct canvas *canvas, const struct fr
 	return text[0];
 }
 
-static void draw_keys(struct app *app, struct canvas *canvas, const struct frame *frame)
+static void draw_keys(struct app *app, struct canvas *canvas, const struct frame *frame,
+		      const struct source_status *status)
 {
 	unsigned columns = canvas_get_columns(canvas);
-	const char *keys = columns >= 80   ? "1-4 screens  / find  S save  ? help  q quit"
-			   : columns >= 54 ? "/ find  S save  ? help  q quit"
-					   : "? help  q quit";
+	const char *save_key = status->state == SOURCE_SNAPSHOT ? "" : "S save  ";
+	struct view *view = app->views[app->current];
+	char keys[80];
+
+	snprintf(keys, sizeof(keys), "%s%s%s? help  q quit", columns >= 80 ? "1-4 screens  " : "",
+		 columns >= 54 ? "/ find  " : "", columns >= 54 ? save_key : "");
 
 	if (app->help.is_open)
 		frame_draw_keys(canvas, frame->keys, "Esc close  ↑↓ scroll", "Q quit");
 	else if (app->prompt.is_open)
 		frame_draw_keys(canvas, frame->keys, "Enter find  Esc cancel  ^U empty", "");
 	else
-		frame_draw_keys(canvas, frame->keys, app->views[app->current]->ops->keys, keys);
+		frame_draw_keys(canvas, frame->keys,
+				view->ops->get_keys ? view->ops->get_keys(view) : view->ops->keys, keys);
 }
 
 void app_draw(struct app *app, struct canvas *canvas)
@@ -201,7 +207,7 @@ void app_draw(struct app *app, struct canvas *canvas)
 	struct frame frame;
 	char scope[512] = "";
 
-	app->is_dirty = false;
+	app->is_dirty = app->context.wants_more = false;
 	canvas_set_ascii(canvas, app->options.ascii);
 	canvas_clear(canvas);
 	app->source->ops->get_status(app->source, &status);
@@ -219,7 +225,8 @@ void app_draw(struct app *app, struct canvas *canvas)
 	frame_draw_scope(canvas, frame.scope, frame.is_compact ? free_column + 2 : 1, scope);
 	if (!draw_message(app, canvas, &frame, &status) || !frame.is_compact)
 		draw_detail(app, canvas, &frame);
-	draw_keys(app, canvas, &frame);
+	draw_keys(app, canvas, &frame, &status);
+	app->is_dirty = app->context.wants_more;
 }
 
 /* ---- keys ---- */
@@ -281,8 +288,14 @@ static void on_saved(void *arg, struct error *error, const char *path)
 
 static void save(struct app *app)
 {
+	struct source_status status;
 	struct error *error;
 
+	app->source->ops->get_status(app->source, &status);
+	if (status.state == SOURCE_SNAPSHOT) {
+		app_set_message(app, "nothing to save: this is a saved snapshot");
+		return;
+	}
 	if (!app->source->ops->save) {
 		app_say(app, STYLE_WARN, "this source cannot be saved");
 		return;
@@ -364,13 +377,26 @@ static bool press_first(struct app *app, uint32_t key)
 	}
 }
 
+/* A letter that answers nothing looks as if kiln did not listen. */
+static void say_unknown_key(struct app *app, uint32_t key)
+{
+	char text[5] = "";
+
+	if (key <= ' ' || key == 0x7f || key >= KEY_CODE_UP)
+		return;
+	text_encode(key, text);
+	app_say(app, STYLE_WARN, "%s does nothing on this screen: ? shows the keys", text);
+}
+
 /* Keys that the view did not want. Returns true to quit. */
 static bool press_last(struct app *app, uint32_t key)
 {
 	if (key >= '1' && key < '1' + APP_VIEWS)
 		go_to_screen(app, key - '1');
-	else if (key == '[' || key == ']')
-		go_to_screen(app, (app->current + (key == ']' ? 1 : APP_VIEWS - 1)) % APP_VIEWS);
+	else if (key == ']' || key == KEY_CODE_TAB)
+		go_to_screen(app, (app->current + 1) % APP_VIEWS);
+	else if (key == '[' || key == KEY_CODE_BACKTAB)
+		go_to_screen(app, (app->current + APP_VIEWS - 1) % APP_VIEWS);
 	else if (key == '?' || key == KEY_CODE_F1)
 		help_open(&app->help);
 	else if (key == '/')
@@ -381,6 +407,8 @@ static bool press_last(struct app *app, uint32_t key)
 		save(app);
 	else if (key == KEY_CODE_ESCAPE)
 		search_deinit(&app->search); /* the outermost level: what is still on is the search */
+	else if (key != 'q')
+		say_unknown_key(app, key);
 	return key == 'q';
 }
 

@@ -17,11 +17,10 @@ static void describe_idleness(const struct source_status *status, char *ret, siz
 	else if (isnan(pct))
 		snprintf(ret, capacity, "0 samples after %s: the target's CPU use is not known", elapsed);
 	else if (pct < 1)
-		snprintf(ret, capacity, "0 samples after %s: target is idle (%.1f %% CPU)", elapsed, pct);
+		snprintf(ret, capacity, "0 samples after %s: target is idle (%.1f%% CPU)", elapsed, pct);
 	else
-		snprintf(ret, capacity,
-			 "0 samples after %s, but the target uses %.1f %% CPU: see kiln doctor", elapsed,
-			 pct);
+		snprintf(ret, capacity, "0 samples after %s, but the target uses %.1f%% CPU: see kiln doctor",
+			 elapsed, pct);
 }
 
 bool app_describe_emptiness(const struct source_status *status, char *ret, size_t capacity)

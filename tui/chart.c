@@ -175,6 +175,20 @@ static void draw_column(struct canvas *canvas, const struct timeline_column *dat
 	}
 }
 
+/* What rose above the mean for a part of the column only. */
+static void draw_peak(struct canvas *canvas, double peak, double sum, unsigned column, unsigned bottom,
+		      unsigned rows, double top)
+{
+	unsigned first, last;
+
+	if (!(peak > sum)) /* NAN, too */
+		return;
+	first = (unsigned)fmin(rows, ceil(sum / top * rows - 1e-9));
+	last = (unsigned)fmin(rows, ceil(peak / top * rows - 1e-9));
+	for (; first < last; first++)
+		canvas_put(canvas, column, bottom - first, 0x2591, STYLE_DIM); /* ░ */
+}
+
 /* Time without data between times with data: collecting was paused. Not measured is not 0. */
 static void draw_gaps(struct canvas *canvas, const struct chart *chart, unsigned columns, unsigned bottom)
 {
@@ -200,12 +214,17 @@ void chart_draw(struct canvas *canvas, const struct chart *chart)
 	if (!columns || chart->area.rows < CHART_ROWS_MIN || chart->to_ns <= chart->from_ns)
 		return;
 	for (i = 0; i < columns; i++)
-		maximum = fmax(maximum, sum_column(&chart->columns[i]));
+		maximum = fmax(maximum, chart->peaks ? chart->peaks[i] : sum_column(&chart->columns[i]));
 	axis = chart_find_axis(maximum, rows);
 	draw_y_axis(canvas, chart, &axis, rows);
-	for (i = 0; i < columns; i++)
+	for (i = 0; i < columns; i++) {
 		draw_column(canvas, &chart->columns[i], chart->area.column + CHART_MARGIN + i,
 			    chart->area.row + rows - 1, rows, axis.top);
+		if (chart->peaks)
+			draw_peak(canvas, chart->peaks[i], sum_column(&chart->columns[i]),
+				  chart->area.column + CHART_MARGIN + i, chart->area.row + rows - 1, rows,
+				  axis.top);
+	}
 	draw_gaps(canvas, chart, columns, chart->area.row + rows - 1);
 	draw_x_axis(canvas, chart, chart->area.row + rows);
 }

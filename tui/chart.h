@@ -25,6 +25,9 @@ struct chart {
 	uint64_t relative_to_ns;
 	const char *end_label;
 	const struct timeline_column *columns; /* as many as chart_count_columns() says */
+	/* The highest short stretch of each column, where a column is so long that its mean hides one; NULL:
+	 * not shown. Drawn as a shade above the mean. */
+	const double *peaks;
 };
 
 /* How many columns of data an area shows. */

@@ -131,25 +131,54 @@ void code_fit_place(const struct profile *profile, const struct function *functi
 	snprintf(ret, capacity, "%s:%s", file, line + 1);
 }
 
+void code_draw_cursor(struct canvas *canvas, unsigned column, unsigned row)
+{
+	canvas_put(canvas, column, row, canvas_is_ascii(canvas) ? '>' : 0x25b8, STYLE_BOLD); /* ▸ */
+}
+
 #define DETAIL_NAME_MIN 20
 
-void code_write_detail(const struct profile *profile, uint32_t number, const char *figures, unsigned columns,
-		       char *ret, size_t capacity)
+/* Takes the last figures away until there is room for a name. */
+static void drop_figures(char *figures, unsigned columns, unsigned name_cells)
+{
+	char *last, *next;
+
+	while (canvas_text_width(figures) + 2 + name_cells > columns) {
+		last = NULL;
+		for (next = strstr(figures, "  "); next; next = strstr(next + 2, "  "))
+			last = next;
+		if (!last)
+			return;
+		*last = '\0';
+	}
+}
+
+void code_write_detail(const struct profile *profile, uint32_t number, const char *all_figures,
+		       unsigned columns, char *ret, size_t capacity)
 {
 	struct function function = profile_get_function(profile, number);
-	unsigned left = canvas_text_width(figures) + 2, wanted;
 	char name[CODE_NAME_MAX], label[LABEL_MAX], place[256], tail[258] = "", with_module[512];
 	const char *behind = tail;
+	char figures[512];
+	unsigned left, wanted;
 
-	left = columns > left ? columns - left : 0;
 	code_write_name(&function, name, sizeof(name));
 	wanted = canvas_text_width(name) < DETAIL_NAME_MIN ? canvas_text_width(name) : DETAIL_NAME_MIN;
+	snprintf(figures, sizeof(figures), "%s", all_figures);
+	drop_figures(figures, columns, wanted);
+	left = canvas_text_width(figures) + 2;
+	left = columns > left ? columns - left : 0;
 	code_write_place(profile, &function, place, sizeof(place));
-	if (strcmp(place, "-") && wanted + 1 + canvas_text_width(place) <= left)
+	/* "stripped" says nothing without the module that it is about */
+	if (*function.file && wanted + 1 + canvas_text_width(place) <= left)
 		snprintf(tail, sizeof(tail), " %s", place);
 	snprintf(with_module, sizeof(with_module), "%s %s", tail, function.module_name);
-	if (function.module != MODULE_STACK_END && wanted + canvas_text_width(with_module) <= left)
+	if (function.module != MODULE_STACK_END && function.module != MODULE_KERNEL && /* [k] says it */
+	    strcmp(function.module_name, name) && wanted + canvas_text_width(with_module) <= left)
 		behind = with_module;
+	if (behind == with_module && !strcmp(place, "stripped") &&
+	    wanted + canvas_text_width(with_module) + strlen(" stripped") <= left)
+		strcat(with_module, " stripped");
 	label_fit(name, left - canvas_text_width(behind), label, sizeof(label));
 	snprintf(ret, capacity, "%s%s  %s", label, behind, figures);
 }

@@ -25,9 +25,13 @@ void code_write_place(const struct profile *profile, const struct function *func
 void code_fit_place(const struct profile *profile, const struct function *function, unsigned cells, char *ret,
 		    size_t capacity);
 /* The detail row: "json::Parser::next() json.cc:212 api-server" and the figures behind it. When the columns
- * do not suffice, the name is shortened first, then module and place go; the figures stay. */
+ * do not suffice, the name is shortened first, then module and place go, then the last figures (two spaces
+ * stand between them); the first one stays. */
 void code_write_detail(const struct profile *profile, uint32_t function, const char *figures,
 		       unsigned columns, char *ret, size_t capacity);
+
+/* The mark of the selected row; in ASCII ">", for "+" is what can be unfolded. */
+void code_draw_cursor(struct canvas *canvas, unsigned column, unsigned row);
 
 /* Where a node stands: "all › … › Router::dispatch › json::Parser::next". */
 #define CODE_TRAIL_MAX 1024

@@ -39,9 +39,11 @@ enum piece_id {
 	PIECES,
 };
 
+enum { LONG, SHORT, SHORTEST, LEFT_OUT };
+
 struct piece {
-	char text[2][96]; /* long, short */
-	unsigned form;	  /* 0 long, 1 short, 2 left out */
+	char text[LEFT_OUT][96];
+	unsigned form;
 	uint16_t style;
 };
 
@@ -50,9 +52,11 @@ static const struct {
 	enum piece_id piece;
 	unsigned form;
 } shrinking[] = {
-	{PIECE_NAME, 2}, {PIECE_HZ, 1},	      {PIECE_COMPLETE, 1}, {PIECE_SAMPLES, 1}, {PIECE_LOST, 1},
-	{PIECE_OWN, 1},	 {PIECE_STATE, 1},    {PIECE_TARGET, 1},   {PIECE_OWN, 2},     {PIECE_SAMPLES, 2},
-	{PIECE_HZ, 2},	 {PIECE_COMPLETE, 2}, {PIECE_LOST, 2},
+	{PIECE_NAME, LEFT_OUT},	 {PIECE_HZ, SHORT},	     {PIECE_COMPLETE, SHORT},
+	{PIECE_SAMPLES, SHORT},	 {PIECE_LOST, SHORT},	     {PIECE_HZ, SHORTEST},
+	{PIECE_OWN, SHORT},	 {PIECE_STATE, SHORT},	     {PIECE_TARGET, SHORT},
+	{PIECE_STATE, SHORTEST}, {PIECE_OWN, LEFT_OUT},	     {PIECE_SAMPLES, LEFT_OUT},
+	{PIECE_HZ, LEFT_OUT},	 {PIECE_COMPLETE, LEFT_OUT}, {PIECE_LOST, LEFT_OUT},
 };
 
 void frame_format_exit(const struct source_status *status, char *ret, size_t capacity)
@@ -82,14 +86,17 @@ static void fill_state(struct piece *piece, const struct source_status *status)
 		[SOURCE_LOST] = {"✗", "PROBE DIED", STYLE_BAD},
 		[SOURCE_SNAPSHOT] = {"■", "SNAPSHOT", STYLE_KEY},
 	};
-	char elapsed[FORMAT_MAX];
-	const char *word = states[status->state].word;
+	char elapsed[FORMAT_MAX], word[32];
+	const char *mark = states[status->state].mark;
+	bool is_signal = status->exit_kind == EXIT_SIGNAL;
 
+	snprintf(word, sizeof(word), "%s", states[status->state].word);
+	if (status->state == SOURCE_EXITED && status->exit_kind != EXIT_NONE)
+		snprintf(word, sizeof(word), "EXITED(%d)", status->exit_value + (is_signal ? 128 : 0));
 	format_clock(status->elapsed_ns, elapsed);
-	snprintf(piece->text[0], sizeof(piece->text[0]), "%s %s %s", states[status->state].mark, word,
-		 elapsed);
-	snprintf(piece->text[1], sizeof(piece->text[1]), "%s%s %s", states[status->state].mark, word,
-		 elapsed);
+	snprintf(piece->text[LONG], sizeof(piece->text[LONG]), "%s %s %s", mark, word, elapsed);
+	snprintf(piece->text[SHORT], sizeof(piece->text[SHORT]), "%s%s %s", mark, word, elapsed);
+	snprintf(piece->text[SHORTEST], sizeof(piece->text[SHORTEST]), "%s%s", mark, word);
 	piece->style = states[status->state].style;
 }
 
@@ -110,7 +117,10 @@ static void fill_figures(struct piece *pieces, const struct source_status *statu
 	format_hz(status->hz_delivered, delivered);
 	format_hz(status->hz_requested, requested);
 	snprintf(piece->text[0], sizeof(piece->text[0]), "cpu %s/%sHz", delivered, requested);
-	snprintf(piece->text[1], sizeof(piece->text[1]), "%sHz", delivered);
+	snprintf(piece->text[1], sizeof(piece->text[1]), "%s/%sHz", delivered, requested);
+	if (status->hz_delivered >= 0) /* NAN: not known */
+		snprintf(delivered, sizeof(delivered), "%.0f", status->hz_delivered);
+	snprintf(piece->text[SHORTEST], sizeof(piece->text[SHORTEST]), "%s/%sHz", delivered, requested);
 	piece = &pieces[PIECE_SAMPLES];
 	format_short(status->samples, count);
 	snprintf(piece->text[0], sizeof(piece->text[0]), "%s smp", count);
@@ -137,7 +147,7 @@ static unsigned measure_pieces(const struct piece *pieces, unsigned separator)
 	unsigned i, cells = 1, shown = 0;
 
 	for (i = 0; i < PIECES; i++) {
-		if (pieces[i].form == 2)
+		if (pieces[i].form == LEFT_OUT)
 			continue;
 		cells += canvas_text_width(pieces[i].text[pieces[i].form]) + (shown++ ? separator : 0);
 	}
@@ -155,7 +165,7 @@ static unsigned shrink_pieces(struct piece *pieces, unsigned columns)
 			break;
 		pieces[shrinking[i].piece].form = shrinking[i].form;
 		/* once everything is short, the lines between go before anything is left out */
-		if (shrinking[i].piece == PIECE_STATE)
+		if (shrinking[i].piece == PIECE_STATE && shrinking[i].form == SHORT)
 			separator = 1;
 	}
 	return separator;
@@ -174,7 +184,7 @@ void frame_draw_status(struct canvas *canvas, const struct source_status *status
 	separator = shrink_pieces(pieces, columns);
 	canvas_fill(canvas, 0, 0, columns, 1, ' ', STYLE_HEADER);
 	for (i = 0; i < PIECES && at < columns; i++) {
-		if (pieces[i].form == 2)
+		if (pieces[i].form == LEFT_OUT)
 			continue;
 		if (at > 1 && separator == 3)
 			canvas_put(canvas, at + 1, 0, 0x2502, STYLE_HEADER);
@@ -215,13 +225,33 @@ static const char *cut_left(const char *text, unsigned room)
 	return text;
 }
 
+/* In ASCII a path goes on with ">": the "+" that stands for ▸ elsewhere says that something can be unfolded.
+ */
+static void write_ascii_path(const char *path, char *ret, size_t capacity)
+{
+	size_t used = 0;
+
+	while (*path && used + 1 < capacity) {
+		bool is_step = !strncmp(path, "▸", strlen("▸"));
+
+		ret[used++] = is_step ? '>' : *path;
+		path += is_step ? strlen("▸") : 1;
+	}
+	ret[used] = '\0';
+}
+
 void frame_draw_scope(struct canvas *canvas, unsigned row, unsigned start, const char *scope)
 {
+	char path[512];
 	unsigned columns = canvas_get_columns(canvas), width = canvas_text_width(scope);
 	unsigned room = columns > start + 1 ? columns - start - 1 : 0;
 
 	if (room < 8)
 		return;
+	if (canvas_is_ascii(canvas)) {
+		write_ascii_path(scope, path, sizeof(path));
+		scope = path;
+	}
 	if (width > room) {
 		canvas_put(canvas, start, row, 0x2026, STYLE_DIM);
 		canvas_text(canvas, start + 1, row, room, STYLE_NORMAL, cut_left(scope, room));

@@ -221,7 +221,8 @@ static void draw_row(struct sandwich *sandwich, struct canvas *canvas, struct re
 		 name = 10 + samples;
 	char text[FORMAT_MAX];
 
-	canvas_text(canvas, area.column, row, 1, STYLE_NORMAL, is_selected ? "▸" : "");
+	if (is_selected)
+		code_draw_cursor(canvas, area.column, row);
 	if (area.columns < 8)
 		return;
 	canvas_text_right(canvas, area.column + 2, row, 6, STYLE_NORMAL,
@@ -322,11 +323,13 @@ void sandwich_draw(struct sandwich *sandwich, struct canvas *canvas, struct rect
 	}
 	middle = area.row + 1 + callers;
 	sandwich->page = callers > callees ? callers : callees;
-	canvas_rule(canvas, area.column, area.row, area.columns, "callers, share of the function's total");
+	canvas_rule(canvas, area.column, area.row, area.columns,
+		    area.columns >= 60 ? "callers, share of the function's total" : "callers");
 	draw_side(sandwich, canvas, area, callers, SIDE_CALLER, middle - 1);
 	draw_function(sandwich, canvas, area, middle);
 	canvas_rule(canvas, area.column, middle + 1, area.columns,
-		    "callees and self, share of the function's total");
+		    area.columns >= 60 ? "callees and self, share of the function's total"
+				       : "callees and self");
 	if (middle + 2 < bottom)
 		draw_side(sandwich, canvas, area, bottom - middle - 2, SIDE_CALLEE, middle + 2);
 }

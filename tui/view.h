@@ -24,6 +24,7 @@ struct view_context {
 	bool opens_callers; /* with VIEW_GO_HOT: show who calls selected_function; taken back by that screen
 			     */
 	bool ascii;
+	bool wants_more; /* set by a drawing that shows only the first part of a long sum: draw again soon */
 };
 
 /* Keys: a Unicode code point, or one of these. */
@@ -63,6 +64,8 @@ struct view_ops {
 	char key;	  /* '2' */
 	const char *keys; /* the line of keys at the bottom: "Enter sandwich  s sort  …" (key, space, word;
 			     two spaces between) */
+	/* The same line, where it depends on what the view shows now. May be NULL. */
+	const char *(*get_keys)(struct view *view);
 	struct error *(*create)(struct view_context *context, struct view **ret);
 	void (*destroy)(struct view *view);
 	void (*enter)(struct view *view); /* becomes visible; may be NULL */

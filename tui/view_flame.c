@@ -40,6 +40,7 @@ struct flame {
 	unsigned scroll;	/* depth of the first row that is drawn */
 	unsigned columns, rows; /* of the flame, when it was laid out last … */
 	unsigned depths;	/* … and how deep */
+	bool goes_deeper;	/* than the rows that are drawn */
 	bool grows_up;
 };
 
@@ -287,11 +288,14 @@ static void draw(struct view *view, struct canvas *canvas, struct rectangle area
 		return;
 	}
 	flame_match_refresh(&flame->match, view->context, &flame->hits, flame->sides[0].tree);
+	view->context->wants_more |= hits_is_active(view->context) && flame->match.is_running;
 	selected = find_selected(flame);
 	area.rows = rows;
+	flame->goes_deeper = false;
 	for (i = 0; i < flame->layout.frames.count; i++) {
 		const struct flame_frame *frame = &flame->layout.frames.items[i];
 
+		flame->goes_deeper |= frame->depth >= flame->scroll + rows;
 		if (frame->depth >= flame->scroll && frame->depth < flame->scroll + rows)
 			draw_frame(flame, canvas, area, frame, i == selected);
 	}
@@ -472,14 +476,14 @@ static bool find(struct view *view, int direction)
 
 /* ---- words ---- */
 
-/* "  match 51.3% of all": a lower bound while it is being counted. */
+/* "match 51.3% of all  ": a lower bound while it is being counted. */
 static void describe_match(struct flame *flame, char *ret, size_t capacity)
 {
 	char share[FORMAT_MAX];
 
 	ret[0] = '\0';
 	if (hits_is_active(flame->view.context))
-		snprintf(ret, capacity, "  match %s%s of all", flame->match.is_done ? "" : "≥ ",
+		snprintf(ret, capacity, "match %s%s of all  ", flame->match.is_done ? "" : "≥ ",
 			 format_share(flame->match.samples, flame->match.all, share));
 }
 
@@ -498,16 +502,16 @@ static void describe(struct view *view, char *ret, size_t capacity)
 	if (get_side(flame)->zoom)
 		snprintf(of_zoom, sizeof(of_zoom), "%s%s of zoom", flame->columns < 80 ? ", " : " of all, ",
 			 format_share(frame->total, flame->layout.frames.items[0].total, share));
-	snprintf(figures, sizeof(figures), "total %s %s%s  self %s  n=%s%s",
+	snprintf(figures, sizeof(figures), "%stotal %s %s%s  self %s  n=%s", match,
 		 format_share(frame->total, flame->all, total),
 		 format_interval(frame->total, flame->all, interval), of_zoom,
-		 format_share(frame->self, flame->all, self), format_count(frame->total, count), match);
+		 format_share(frame->self, flame->all, self), format_count(frame->total, count));
 	if (frame->merged)
 		snprintf(ret, capacity, "%u siblings under a cell  %s", frame->merged, figures);
 	else if (!frame->key)
-		snprintf(ret, capacity, "all samples  n=%s%s", count, match);
-	else
-		code_write_detail(get_profile(flame), frame->function, figures, flame->columns, ret,
+		snprintf(ret, capacity, "%sall samples  n=%s", match, count);
+	else /* the detail row begins one cell in */
+		code_write_detail(get_profile(flame), frame->function, figures, flame->columns - 1, ret,
 				  capacity);
 }
 
@@ -515,11 +519,14 @@ static void scope(struct view *view, char *ret, size_t capacity)
 {
 	struct flame *flame = (struct flame *)view;
 	struct flame_side *side = get_side(flame);
-	char trail[CODE_TRAIL_MAX];
+	char trail[CODE_TRAIL_MAX], rows[64] = "";
 
 	code_write_trail(get_profile(flame), side->tree, side->zoom, trail);
-	snprintf(ret, capacity, "%szoom ▸ %s", flame->direction == TREE_BOTTOM_UP ? "bottom-up ▸ " : "",
-		 trail);
+	if (flame->all && (flame->scroll || flame->goes_deeper))
+		snprintf(rows, sizeof(rows), "  depth %u-%u%s", flame->scroll,
+			 flame->scroll + flame->rows - 1, flame->goes_deeper ? ", deeper below" : "");
+	snprintf(ret, capacity, "%szoom ▸ %s%s", flame->direction == TREE_BOTTOM_UP ? "bottom-up ▸ " : "",
+		 trail, rows);
 }
 
 const struct view_ops view_flame = {

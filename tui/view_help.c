@@ -16,7 +16,11 @@ static const struct {
 	{"*", "± is the 95 % interval of a sampled share."},
 	{"4", "Width is the share of samples; the blank under a frame is its own time; ⋯n are n frames "
 	      "narrower than a cell."},
-	{"1", "A core is one CPU that is always busy; a column shows its mean."},
+	{"1", "A core is one CPU that is always busy; a column shows its mean, ░ its highest part where a "
+	      "column is 2 s and longer. w changes the time of the graph; everything else is of all time."},
+	{"3", "L goes through the limits: smaller rows are merged into ⋯, with their sum."},
+	{"*", "Top row: samples a CPU second, delivered/asked for; samples; stacks (stk) that are whole; "
+	      "lost samples; ovh: kiln's own CPU, % of a core."},
 	{"*", "module+0x… has no name (yet): stripped code, or its name is on the way."},
 	{"*", "Stacks that are cut have a root that says why. lost, truncated and unknown are counted and "
 	      "shown, never spread "

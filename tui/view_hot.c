@@ -143,11 +143,9 @@ static struct columns lay_out(unsigned width)
 	if (rest >= 64) {
 		columns.module = 15;
 		columns.place = 16;
-	} else if (rest >= 46) {
-		columns.module = 11;
-		columns.place = 14;
-	} else if (columns.interval && rest >= 36) {
-		columns.module = 11;
+	} else if (columns.interval &&
+		   rest >= 36) { /* the name comes first; the place is in the detail row */
+		columns.module = rest >= 46 ? 15 : 11;
 	}
 	columns.name = rest - columns.module - columns.place;
 	return columns;
@@ -267,7 +265,7 @@ static void draw_row(struct hot *hot, struct canvas *canvas, struct rectangle ar
 	char text[FORMAT_MAX];
 
 	if (is_selected)
-		canvas_text(canvas, area.column, row, area.columns, STYLE_NORMAL, "▸");
+		code_draw_cursor(canvas, area.column, row);
 	write_value(hot, function.self, hot->unit, text);
 	canvas_text_right(canvas, x, row, columns.self, STYLE_NORMAL, text);
 	x += columns.self;
@@ -490,7 +488,7 @@ static void describe_function(struct hot *hot, uint32_t number, char *ret, size_
 	struct profile *profile = hot->view.context->source->profile;
 	struct function function = profile_get_function(profile, number);
 
-	snprintf(figures, sizeof(figures), "self %s %s total %s  n=%s",
+	snprintf(figures, sizeof(figures), "self %s %s  total %s  n=%s",
 		 format_share(function.self, hot->all, self),
 		 format_interval(function.self, hot->all, interval),
 		 format_share(function.total, hot->all, total), format_count(function.self, count));
@@ -523,11 +521,18 @@ static void scope(struct view *view, char *ret, size_t capacity)
 		snprintf(ret, capacity, "whole process ▸ all threads ▸ all time");
 }
 
+static const char *get_keys(struct view *view)
+{
+	return sandwich_is_open(&((struct hot *)view)->sandwich) ? "Esc back  Enter its callers  ↑↓ move"
+								 : view->ops->keys;
+}
+
 const struct view_ops view_hot = {
 	.name = "Hotspots",
 	.tab = "Hot",
 	.key = '2',
-	.keys = "Enter callers+callees  s sort  u units  r re-sort  Esc back",
+	.keys = "Enter callers+callees  s sort  u units  r re-sort",
+	.get_keys = get_keys,
 	.create = create,
 	.destroy = destroy,
 	.enter = enter,

@@ -17,10 +17,18 @@
 
 struct overview {
 	struct view view;
-	bool shows_all_time;
-	unsigned width; /* of the detail row */
+	bool is_window_flipped; /* by w, from what is shown at first */
+	unsigned width;		/* of the detail row */
 	ARRAY(struct timeline_column)
 	columns;
+	ARRAY(struct timeline_column)
+	stretches; /* the parts of the columns, for their peaks */
+	ARRAY(double)
+	peaks;
+	struct peaks_key {
+		uint64_t from_ns, to_ns, second;
+		unsigned count;
+	} peaks_key; /* what the peaks are of */
 	/* The hottest functions as they are shown: the order follows the profile with patience (rows.h). */
 	ARRAY(uint32_t)
 	shown;
@@ -49,20 +57,35 @@ static struct panes cut_panes(unsigned rows, size_t event_count)
 
 /* ---- CPU ---- */
 
-/* What time the graph shows. The edges stand on whole columns, so that the blocks do not flicker while time
- * goes on; before there are 60 s it grows by steps. */
-static void choose_window(const struct overview *overview, uint64_t elapsed_ns, unsigned columns,
-			  struct chart *ret)
+/* Nothing will come after what is there. */
+static bool is_over(const struct source_status *status)
 {
-	static const unsigned steps_s[] = {30, 60};
-	uint64_t column_ns = WINDOW_NS / columns;
-	unsigned i;
+	return status->state == SOURCE_SNAPSHOT || status->state == SOURCE_EXITED ||
+	       status->state == SOURCE_LOST;
+}
+
+/* A recording is looked at as a whole first, a running target at its last minute. */
+static bool shows_all_time(const struct overview *overview, const struct source_status *status)
+{
+	return status->elapsed_ns < WINDOW_NS ||
+	       (status->state == SOURCE_SNAPSHOT) != overview->is_window_flipped;
+}
+
+/* What time the graph shows. The edges stand on whole columns, so that the blocks do not flicker while time
+ * goes on; before there are 60 s it grows by steps, of which there are more where it does not grow. */
+static void choose_window(const struct overview *overview, const struct source_status *status,
+			  unsigned columns, struct chart *ret)
+{
+	static const unsigned steps_s[] = {1, 2, 5, 10, 15, 20, 30, 45, 60};
+	/* rounded up, so that the label of its beginning has a place */
+	uint64_t column_ns = (WINDOW_NS + columns - 1) / columns, elapsed_ns = status->elapsed_ns;
+	unsigned i = 0;
 
 	if (elapsed_ns < WINDOW_NS) {
-		for (i = 0; steps_s[i] * SECOND < elapsed_ns; i++)
-			;
+		while (steps_s[i] * SECOND < elapsed_ns || (!is_over(status) && steps_s[i] % 30))
+			i++;
 		ret->to_ns = steps_s[i] * SECOND;
-	} else if (overview->shows_all_time) {
+	} else if (shows_all_time(overview, status)) {
 		uint64_t quantum_ns = elapsed_ns / columns < 10 * SECOND ? SECOND / 10 : SECOND;
 
 		column_ns = (elapsed_ns / columns / quantum_ns + 1) * quantum_ns;
@@ -79,6 +102,44 @@ static double sum_cores(const struct timeline_column *column)
 	return column->has_data ? column->user + column->kernel + column->unknown : 0;
 }
 
+static double get_peak(const struct chart *chart, unsigned column)
+{
+	return chart->peaks ? chart->peaks[column] : sum_cores(&chart->columns[column]);
+}
+
+/* A column of many seconds hides what happened in it: its highest second is shown with its mean. A bucket of
+ * the timeline (0.1 s) would be no measure: ten samples more or less are noise. */
+#define STRETCHES_MAX 16
+
+static void read_peaks(struct overview *overview, const struct source_status *status, unsigned count,
+		       struct chart *chart)
+{
+	const struct profile *profile = overview->view.context->source->profile;
+	uint64_t each = (chart->to_ns - chart->from_ns) / count / SECOND;
+	unsigned parts = each > STRETCHES_MAX ? STRETCHES_MAX : (unsigned)each, i;
+	struct peaks_key key = {chart->from_ns, chart->to_ns, status->elapsed_ns / SECOND, count};
+
+	/* once a second: many more buckets are read than for the means */
+	if (parts >= 2 && key.from_ns == overview->peaks_key.from_ns &&
+	    key.to_ns == overview->peaks_key.to_ns && key.second == overview->peaks_key.second &&
+	    key.count == overview->peaks_key.count) {
+		chart->peaks = overview->peaks.items;
+		return;
+	}
+	if (parts < 2 || !array_reserve(&overview->stretches, (size_t)count * parts) ||
+	    !array_reserve(&overview->peaks, count))
+		return;
+	profile_read_timeline(profile, chart->from_ns, chart->to_ns, overview->stretches.items,
+			      (size_t)count * parts);
+	for (i = 0; i < count; i++)
+		overview->peaks.items[i] = sum_cores(&chart->columns[i]);
+	for (i = 0; i < count * parts; i++)
+		overview->peaks.items[i / parts] =
+			fmax(overview->peaks.items[i / parts], sum_cores(&overview->stretches.items[i]));
+	chart->peaks = overview->peaks.items;
+	overview->peaks_key = key;
+}
+
 static void format_peak(const struct chart *chart, unsigned count, char *ret, size_t capacity)
 {
 	unsigned i, peak = 0;
@@ -87,32 +148,35 @@ static void format_peak(const struct chart *chart, unsigned count, char *ret, si
 
 	*ret = '\0';
 	for (i = 0; i < count; i++)
-		if (sum_cores(&chart->columns[i]) > sum_cores(&chart->columns[peak]))
+		if (get_peak(chart, i) > get_peak(chart, peak))
 			peak = i;
-	if (!count || !(sum_cores(&chart->columns[peak]) > 0))
+	if (!count || !(get_peak(chart, peak) > 0))
 		return;
 	at_ns = chart->from_ns + (chart->to_ns - chart->from_ns) / count * peak;
 	ago_s = (chart->relative_to_ns - at_ns) / SECOND;
-	if (chart->relative_to_ns)
-		snprintf(ret, capacity, "  peak %.2f at -%llus", sum_cores(&chart->columns[peak]),
+	if (chart->relative_to_ns && !ago_s)
+		snprintf(ret, capacity, "  peak %.2f %s", get_peak(chart, peak),
+			 strcmp(chart->end_label, "now") ? "at the end" : "just now");
+	else if (chart->relative_to_ns)
+		snprintf(ret, capacity, "  peak %.2f at -%llus", get_peak(chart, peak),
 			 (unsigned long long)ago_s);
 	else
-		snprintf(ret, capacity, "  peak %.2f at %s", sum_cores(&chart->columns[peak]),
+		snprintf(ret, capacity, "  peak %.2f at %s", get_peak(chart, peak),
 			 format_clock(at_ns, clock));
 }
 
 static void draw_graph_title(const struct overview *overview, struct canvas *canvas,
 			     const struct chart *chart, unsigned count, const struct source_status *status)
 {
-	bool is_all = status->elapsed_ns < WINDOW_NS || overview->shows_all_time;
+	bool is_all = shows_all_time(overview, status);
 	bool is_full = chart->area.columns >= FULL_COLUMNS;
 	char title[160], now[32] = "", peak[64];
 
 	format_peak(chart, count, peak, sizeof(peak));
 	if (status->state == SOURCE_LIVE && !isnan(status->target_cpu_cores))
 		snprintf(now, sizeof(now), "  now %.2f", status->target_cpu_cores);
-	snprintf(title, sizeof(title), "%s%s%s  %s%s", is_full ? "CPU (cores)" : "CPU cores", now, peak,
-		 is_full ? "window: " : "", is_all ? "all" : "last 60 s");
+	snprintf(title, sizeof(title), "%s, %s%s%s", is_full ? "CPU (cores)" : "CPU cores",
+		 is_all ? "all time" : "last 60 s", now, peak);
 	canvas_rule(canvas, chart->area.column, chart->area.row - 1, chart->area.columns, title);
 }
 
@@ -134,18 +198,22 @@ static unsigned draw_part(struct canvas *canvas, unsigned column, unsigned row, 
 	return column - start + 2;
 }
 
-/* The exact split, and the legend of the graph's colours. */
+/* The exact split, and the legend of the graph's colours: of all samples, whatever time the graph shows. */
 static void draw_split(struct canvas *canvas, unsigned row, const struct totals *totals)
 {
 	uint64_t incomplete = totals->samples - totals->ends[STACK_COMPLETE];
-	unsigned at = 1;
+	unsigned at = 1, columns = canvas_get_columns(canvas);
 
 	at += draw_part(canvas, at, row, STYLE_GRAPH_USER, "user", totals->user_samples, totals->samples);
 	at += draw_part(canvas, at, row, STYLE_GRAPH_KERNEL, "kernel", totals->kernel_samples,
 			totals->samples);
-	draw_part(canvas, at, row, STYLE_GRAPH_UNKNOWN,
-		  canvas_get_columns(canvas) >= FULL_COLUMNS ? "incomplete stacks" : "cut", incomplete,
-		  totals->samples);
+	at += draw_part(canvas, at, row, STYLE_GRAPH_UNKNOWN,
+			columns >= 96		  ? "incomplete stacks"
+			: columns >= FULL_COLUMNS ? "incomplete"
+						  : "cut",
+			incomplete, totals->samples);
+	if (at + strlen("all time") < columns)
+		canvas_text_right(canvas, at, row, columns - 1 - at, STYLE_DIM, "all time");
 }
 
 static void draw_cpu(struct overview *overview, struct canvas *canvas, struct rectangle area,
@@ -160,9 +228,10 @@ static void draw_cpu(struct overview *overview, struct canvas *canvas, struct re
 
 	if (!count || !array_reserve(&overview->columns, count))
 		return;
-	choose_window(overview, status->elapsed_ns, count, &chart);
+	choose_window(overview, status, count, &chart);
 	profile_read_timeline(profile, chart.from_ns, chart.to_ns, overview->columns.items, count);
 	chart.columns = overview->columns.items;
+	read_peaks(overview, status, count, &chart);
 	draw_graph_title(overview, canvas, &chart, count, status);
 	chart_draw(canvas, &chart);
 	draw_split(canvas, area.row + area.rows - 1, totals);
@@ -307,7 +376,7 @@ static void draw_function(const struct overview *overview, struct canvas *canvas
 	char text[FORMAT_MAX], name[CODE_NAME_MAX], label[LABEL_MAX];
 
 	if (is_selected)
-		canvas_put(canvas, area.column, area.row, 0x25b8, STYLE_BOLD); /* ▸ */
+		code_draw_cursor(canvas, area.column, area.row);
 	canvas_text_right(canvas, area.column + 1, area.row, 6, STYLE_BOLD,
 			  format_share(function.self, samples, text));
 	canvas_text(canvas, area.column + 8, area.row, 5, STYLE_DIM,
@@ -350,7 +419,7 @@ static void draw_hottest(struct overview *overview, struct canvas *canvas, struc
 	struct rows_list list;
 	size_t place;
 
-	canvas_rule(canvas, area.column, area.row, area.columns, "hottest functions (self)");
+	canvas_rule(canvas, area.column, area.row, area.columns, "hottest functions (self), all time");
 	if (area.rows < 3)
 		return;
 	refresh_shown(overview, area.rows - 2);
@@ -426,7 +495,7 @@ static enum view_reply key_pressed(struct view *view, uint32_t key)
 		return open_selected(overview);
 	if (key != 'w')
 		return VIEW_IGNORED;
-	overview->shows_all_time = !overview->shows_all_time;
+	overview->is_window_flipped = !overview->is_window_flipped;
 	return VIEW_HANDLED;
 }
 
@@ -455,7 +524,7 @@ static void describe(struct view *view, char *ret, size_t capacity)
 
 static void describe_scope(struct view *view, char *ret, size_t capacity)
 {
-	snprintf(ret, capacity, "whole process ▸ all time");
+	snprintf(ret, capacity, "whole process ▸ all threads ▸ all time");
 }
 
 static bool find(struct view *view, int direction)
@@ -483,6 +552,8 @@ static void destroy(struct view *view)
 	struct overview *overview = (struct overview *)view;
 
 	array_deinit(&overview->columns);
+	array_deinit(&overview->stretches);
+	array_deinit(&overview->peaks);
 	array_deinit(&overview->shown);
 	free(overview);
 }

@@ -280,7 +280,7 @@ static void draw_row(struct tree_view *tree, struct canvas *canvas, struct recta
 		draw_path(tree, canvas, area.column + x, y, left, row);
 	}
 	if (is_selected) {
-		canvas_text(canvas, area.column, y, area.columns, STYLE_NORMAL, "▸");
+		code_draw_cursor(canvas, area.column, y);
 		canvas_restyle(canvas, area.column, y, area.columns, STYLE_SELECTED);
 	}
 }
@@ -567,7 +567,7 @@ static void describe(struct view *view, char *ret, size_t capacity)
 	ret[0] = '\0';
 	if (!row || !tree->all)
 		return;
-	snprintf(figures, sizeof(figures), "self %s total %s %s  n=%s",
+	snprintf(figures, sizeof(figures), "self %s  total %s %s  n=%s",
 		 format_share(row->self, tree->all, self), format_share(row->total, tree->all, total),
 		 format_interval(row->total, tree->all, interval), format_count(row->total, count));
 	if (row->merged)
@@ -584,13 +584,15 @@ static void scope(struct view *view, char *ret, size_t capacity)
 	struct tree_view *tree = (struct tree_view *)view;
 	struct tree_side *side = get_side(tree);
 	const char *direction = tree->direction == TREE_TOP_DOWN ? "top-down" : "bottom-up";
-	char trail[CODE_TRAIL_MAX];
+	char trail[CODE_TRAIL_MAX], limit[32] = "";
 
+	if (limits_permille[tree->limit])
+		snprintf(limit, sizeof(limit), " ▸ rows ≥ %g%%", limits_permille[tree->limit] / 10.0);
 	code_write_trail(get_profile(tree), side->rows.tree, side->rows.zoom, trail);
 	if (side->rows.zoom)
 		snprintf(ret, capacity, "%s ▸ zoom ▸ %s", direction, trail);
 	else
-		snprintf(ret, capacity, "whole process ▸ all threads ▸ %s", direction);
+		snprintf(ret, capacity, "whole process ▸ all threads ▸ %s%s", direction, limit);
 }
 
 const struct view_ops view_tree = {

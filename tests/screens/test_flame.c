@@ -281,6 +281,38 @@ static void test_zoom_in_and_out(void **state)
 	screen_destroy(screen);
 }
 
+/* A share that is a lower bound asks to be drawn again, until the sum is whole: a snapshot gets no news that
+ * would do it. */
+static void test_a_long_sum_ends_without_keys(void **state)
+{
+	struct screen *screen;
+	char letters[4] = "";
+	unsigned i, j, k;
+
+	make_profile();
+	for (i = 0; i < 26; i++)
+		for (j = 0; j < 26; j++)
+			for (k = 0; k < 26; k++) {
+				letters[0] = (char)('a' + i);
+				letters[1] = (char)('a' + j);
+				letters[2] = (char)('a' + k);
+				add_stack(letters, 1);
+				/* every node above has a child, so that all are looked at */
+			}
+	add_stack("abcdefghijklmnopqrstuvwxyz", 1);
+	screen = screen_create_view(&view_flame, profile, 80, 12);
+	screen_context(screen)->wants_more = false;
+	screen_search(screen, "nothing has this name");
+	screen_text(screen);
+	for (i = 0; screen_context(screen)->wants_more && i < 100; i++) {
+		screen_context(screen)->wants_more = false;
+		screen_text(screen);
+	}
+	assert_false(screen_context(screen)->wants_more);
+	screen_assert_shows(screen, "match 0.0% of all");
+	screen_destroy(screen);
+}
+
 static void test_deep_stacks_scroll(void **state)
 {
 	struct screen *screen;
@@ -293,12 +325,16 @@ static void test_deep_stacks_scroll(void **state)
 	letters[sizeof(letters) - 1] = '\0';
 	add_stack(letters, 10);
 	screen = screen_create_view(&view_flame, profile, 80, 12);
+	screen_text(screen); /* a view alone: its scope is asked for before it is drawn */
+	assert_row_shows(screen, 0, "depth 0-9, deeper below");
 	for (i = 0; i < 30; i++)
 		screen_press(screen, "j");
+	assert_row_shows(screen, 0, "depth 21-30, deeper below");
 	assert_row_shows(screen, 10, "▏fe"); /* the 30th letter is in the last row */
 	assert_true(get_style(screen, 0, 10) & STYLE_SELECTED);
 	screen_press(screen, "H");
 	assert_row_shows(screen, 10, "▏fd"); /* the 599th */
+	assert_null(strstr(get_row(screen, 0), "deeper"));
 	assert_true(get_style(screen, 0, 10) & STYLE_SELECTED);
 	screen_press(screen, "g");
 	assert_row_shows(screen, 1, "▏all");
@@ -402,6 +438,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_colours_are_kinds_of_code, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_moving, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_zoom_in_and_out, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_a_long_sum_ends_without_keys, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_deep_stacks_scroll, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_frames_stay_where_they_are, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_names_that_come_later, set_up, tear_down),

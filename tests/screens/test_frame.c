@@ -101,10 +101,10 @@ static void test_no_samples(void **state)
 	screen_assert_shows(screen, "no samples yet");
 	status->elapsed_ns = 3 * S;
 	status->target_cpu_cores = 0;
-	screen_assert_shows(screen, "0 samples after 3.00 s: target is idle (0.0 % CPU)");
+	screen_assert_shows(screen, "0 samples after 3.00 s: target is idle (0.0% CPU)");
 	screen_assert_golden(screen, "no-samples-80x24");
 	status->target_cpu_cores = 0.85;
-	screen_assert_shows(screen, "but the target uses 85.0 % CPU");
+	screen_assert_shows(screen, "but the target uses 85.0% CPU");
 	status->target_cpu_cores = NAN;
 	screen_assert_shows(screen, "CPU use is not known");
 	status->state = SOURCE_EXITED;
@@ -128,6 +128,7 @@ static void test_exited(void **state)
 	status->exit_kind = EXIT_SIGNAL;
 	status->exit_value = SIGKILL;
 	screen_assert_shows(screen, "● EXITED 137 (SIGKILL) at 01:32. Data kept. S save  q quit");
+	screen_assert_shows(screen, "│ ● EXITED(137) 01:32 │");
 	screen_press(screen, "j"); /* where there is room it stays */
 	screen_assert_shows(screen, "● EXITED 137 (SIGKILL)");
 	screen_assert_golden(screen, "exited-100x30");
@@ -170,13 +171,16 @@ static void test_header_shrinks_by_priority(void **state)
 	struct screen *screen = screen_create_app(profile, NULL, 140, 24);
 
 	screen_assert_shows(screen, " kiln │ api-server[4242] │ ● LIVE 01:32 │ cpu ");
+	screen_resize(screen, 80, 24);
+	screen_assert_shows(screen, "98.7/99Hz"); /* delivered and requested, also where most people are */
 	screen_resize(screen, 60, 24);
 	screen_assert_shows(screen, "●LIVE 01:32");
+	screen_assert_shows(screen, "99/99Hz");
 	screen_assert_shows(screen, "lost0");
 	screen_assert_shows(screen, "ovh0.4%");
 	screen_assert_shows(screen, "stk98%");
 	screen_resize(screen, 40, 24);
-	screen_assert_shows(screen, "api-server ●LIVE 01:32");
+	screen_assert_shows(screen, "api-server ●LIVE ");
 	screen_assert_shows(screen, "lost0");
 	screen_destroy(screen);
 }
@@ -222,6 +226,10 @@ static void test_screens(void **state)
 	screen_press(screen, "[[");
 	screen_assert_shows(screen, "[1 Over]");
 	screen_press(screen, "[");
+	screen_assert_shows(screen, "[4 Flame]");
+	screen_press(screen, "<Tab>");
+	screen_assert_shows(screen, "[1 Over]");
+	screen_press(screen, "<BackTab>");
 	screen_assert_shows(screen, "[4 Flame]");
 	screen_destroy(screen);
 }
@@ -332,6 +340,106 @@ static void test_save(void **state)
 	screen_destroy(screen);
 }
 
+/* Nothing promises what does nothing, and a recording is shown as a whole. */
+static void test_snapshot(void **state)
+{
+	struct screen *screen = screen_create_app(profile, NULL, 80, 24);
+
+	screen_assert_shows(screen, "S save");
+	screen_assert_shows(screen, "CPU (cores), last 60 s");
+	screen_status(screen)->state = SOURCE_SNAPSHOT;
+	screen_assert_hides(screen, "S save");
+	screen_assert_shows(screen, "CPU (cores), all time");
+	screen_press(screen, "w");
+	screen_assert_shows(screen, "CPU (cores), last 60 s");
+	screen_press(screen, "S");
+	assert_int_equal(screen_calls(screen).saves, 0);
+	screen_assert_shows(screen, "nothing to save: this is a saved snapshot");
+	screen_destroy(screen);
+}
+
+/* What was recorded fills the graph; what goes on gets room to grow. */
+static void test_graph_of_a_short_time(void **state)
+{
+	struct screen *screen = screen_create_app(profile, NULL, 80, 24);
+	struct source_status *status = screen_status(screen);
+
+	status->elapsed_ns = 4 * S;
+	screen_assert_shows(screen, " 00:30");
+	status->state = SOURCE_EXITED;
+	screen_assert_hides(screen, "00:30");
+	screen_assert_shows(screen, "00:05");
+	screen_destroy(screen);
+}
+
+/* Three seconds at full speed in ten minutes of little: its column is 8 s long, and does not hide it. */
+static void test_peak_of_a_long_time(void **state)
+{
+	struct profile *long_one;
+	struct screen *screen;
+	struct facts facts;
+	uint32_t stack;
+	uint64_t at;
+
+	assert_null(profile_create(&long_one));
+	profile_get_facts(profile, &facts);
+	facts.duration_ns = 600 * S;
+	assert_null(profile_set_facts(long_one, &facts));
+	stack = profile_intern_stack(long_one, 0, 0x1000);
+	for (at = 0; at < 600; at++)
+		profile_add_samples(long_one, stack, at * S + S / 2, 1, 0, SAMPLE_USER, STACK_COMPLETE, 10);
+	for (at = 0; at < 30; at++)
+		profile_add_samples(long_one, stack, 300 * S + at * S / 10, 1, 0, SAMPLE_USER, STACK_COMPLETE,
+				    10);
+	screen = screen_create_app(long_one, NULL, 80, 24);
+	screen_status(screen)->elapsed_ns = 600 * S;
+	screen_press(screen, "w");
+	screen_assert_shows(screen, "CPU (cores), all time");
+	screen_assert_shows(screen, "peak 1.11 at 04:59");
+	screen_assert_shows(screen, "░");
+	screen_press(screen, "w");
+	screen_assert_hides(screen, "░");
+	screen_destroy(screen);
+	profile_destroy(long_one);
+}
+
+static void test_name_where_there_is_little_room(void **state)
+{
+	struct screen *screen = screen_create_app(profile, NULL, 40, 10);
+
+	screen_assert_shows(screen, " json::Parser::next()  self 27.9% ±2.0 ");
+	screen_destroy(screen);
+}
+
+static void test_unknown_keys_are_answered(void **state)
+{
+	struct screen *screen = screen_create_app(profile, NULL, 80, 24);
+
+	screen_press(screen, "x");
+	screen_assert_shows(screen, "x does nothing on this screen: ? shows the keys");
+	screen_press(screen, "é");
+	screen_assert_shows(screen, "é does nothing");
+	screen_press(screen, "j");
+	screen_assert_hides(screen, "does nothing");
+	screen_press(screen, "<Esc><F1><Esc>1g^");
+	screen_assert_shows(screen, "^ does nothing");
+	screen_destroy(screen);
+}
+
+static void test_keys_of_the_sandwich(void **state)
+{
+	struct screen *screen = screen_create_app(profile, NULL, 80, 24);
+
+	screen_press(screen, "2");
+	screen_assert_shows(screen, "s sort");
+	screen_press(screen, "<Enter>");
+	screen_assert_hides(screen, "s sort");
+	screen_assert_shows(screen, "Esc back");
+	screen_press(screen, "<Esc>");
+	screen_assert_shows(screen, "s sort");
+	screen_destroy(screen);
+}
+
 static void test_suspend_pauses_first(void **state)
 {
 	struct screen *screen = screen_create_app(profile, NULL, 100, 30);
@@ -438,6 +546,12 @@ int main(void)
 		cmocka_unit_test(test_search),
 		cmocka_unit_test(test_hostile_patterns),
 		cmocka_unit_test(test_save),
+		cmocka_unit_test(test_snapshot),
+		cmocka_unit_test(test_graph_of_a_short_time),
+		cmocka_unit_test(test_peak_of_a_long_time),
+		cmocka_unit_test(test_name_where_there_is_little_room),
+		cmocka_unit_test(test_unknown_keys_are_answered),
+		cmocka_unit_test(test_keys_of_the_sandwich),
 		cmocka_unit_test(test_suspend_pauses_first),
 		cmocka_unit_test(test_notes_are_said_once),
 		cmocka_unit_test(test_drawing_twice_is_the_same),

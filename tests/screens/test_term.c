@@ -22,6 +22,7 @@
 #include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
+#include <utmp.h>
 
 #define TIMEOUT_MS  10000
 #define QUIET_LOOKS 15
@@ -118,14 +119,22 @@ static void start(struct session *session, const struct app_options *options, co
 {
 	static const struct app_options defaults = {.color = COLOR_ALWAYS};
 	struct winsize size = {.ws_row = 24, .ws_col = 80};
+	int child_fd;
 
 	*session = (struct session){.fd = -1};
 	fflush(NULL);
-	session->pid = forkpty(&session->fd, NULL, NULL, &size);
-	assert_true(session->pid >= 0);
-	if (!session->pid)
-		run_child(options ? options : &defaults, term);
+	/* not forkpty(): the modes before must be read before the child can change them */
+	assert_int_equal(openpty(&session->fd, &child_fd, NULL, NULL, &size), 0);
 	assert_int_equal(tcgetattr(session->fd, &session->modes), 0);
+	session->pid = fork();
+	assert_true(session->pid >= 0);
+	if (!session->pid) {
+		close(session->fd);
+		if (login_tty(child_fd))
+			_exit(127);
+		run_child(options ? options : &defaults, term);
+	}
+	close(child_fd);
 }
 
 /* false: the child has closed its side. */

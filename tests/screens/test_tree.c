@@ -190,7 +190,7 @@ static void test_light_callees_are_one_row_with_their_sum(void **state)
 			     "  ⋯ 3 callees below 0.5%\n");
 	assert_row_shows(screen, 5, "1.0%");
 	screen_press(screen, "G");
-	assert_row_shows(screen, 19, "3 callees, each below 0.5%  self 1.0% total 1.0%");
+	assert_row_shows(screen, 19, "3 callees, each below 0.5%  self 1.0%  total 1.0%");
 	screen_press(screen, "<Enter>");
 	assert_paths(screen, "▾ target\n"
 			     " ▾ fa\n"
@@ -198,7 +198,9 @@ static void test_light_callees_are_one_row_with_their_sum(void **state)
 			     "  · fc\n"
 			     "  · fd\n"
 			     "  · fe\n");
+	assert_row_shows(screen, 0, "top-down ▸ rows ≥ 0.5%");
 	screen_press(screen, "L"); /* 1 %: unfolded stays unfolded */
+	assert_row_shows(screen, 0, "top-down ▸ rows ≥ 1%");
 	screen_assert_shows(screen, "fe");
 	screen_destroy(screen);
 }

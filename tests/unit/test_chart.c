@@ -141,6 +141,29 @@ static void test_labels_count_back_from_now(void **state)
 	canvas_destroy(canvas);
 }
 
+static void test_peaks_stand_above_the_mean(void **state)
+{
+	struct timeline_column columns[4] = {{.user = 1, .has_data = true},
+					     {.user = 2, .has_data = true},
+					     {.has_data = true},
+					     {.has_data = true}};
+	const double peaks[4] = {3.2, 2, NAN, INFINITY};
+	struct chart chart = {
+		.area = {0, 0, 4 + CHART_MARGIN, 6}, .to_ns = 4 * S, .columns = columns, .peaks = peaks};
+	struct canvas *canvas;
+
+	assert_null(canvas_create(4 + CHART_MARGIN, 6, &canvas));
+	chart_draw(canvas, &chart); /* a peak without bounds is hostile: no fault, the axis is 1 */
+	chart.peaks = (const double[4]){3.2, 2, NAN, 0};
+	canvas_clear(canvas);
+	chart_draw(canvas, &chart);
+	assert_row(canvas, 0, " 4.0┤░   ");
+	assert_row(canvas, 1, "    │░   ");
+	assert_row(canvas, 2, " 2.0┤░█  ");
+	assert_row(canvas, 3, "    │██  ");
+	canvas_destroy(canvas);
+}
+
 static void test_no_room_is_no_fault(void **state)
 {
 	struct timeline_column columns[4] = {{.user = NAN, .has_data = true},
@@ -164,6 +187,7 @@ int main(void)
 		cmocka_unit_test(test_blocks),
 		cmocka_unit_test(test_layers_and_gaps),
 		cmocka_unit_test(test_labels_count_back_from_now),
+		cmocka_unit_test(test_peaks_stand_above_the_mean),
 		cmocka_unit_test(test_no_room_is_no_fault),
 	};
 

@@ -14,8 +14,10 @@
 #include <errno.h>
 #include <jansson.h>
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static struct profile *fixture;
 static struct totals totals;
@@ -282,6 +284,25 @@ static void test_summary_text(void **state)
 	assert_in_range(get_widest(text), 60, 100);
 }
 
+/* A command is shown as it was given, cut at its end: its brackets are no parameters of a C++ name. */
+static void test_summary_text_command(void **state)
+{
+	_cleanup_profile_ struct profile *profile = NULL;
+	_cleanup_free_ char *text = NULL;
+	struct facts facts;
+
+	assert_null(profile_create(&profile));
+	profile_get_facts(fixture, &facts);
+	facts.cmdline =
+		"python3 -c print(1) for _ in range(2) a<b> and then many words which do not fit into "
+		"one row of a report";
+	assert_null(profile_set_facts(profile, &facts));
+	text = write_report(profile, (struct report_options){.view = REPORT_SUMMARY});
+	assert_contains(text,
+			"  command   python3 -c print(1) for _ in range(2) a<b> and then many words which do "
+			"not fit into on…\n");
+}
+
 /* ---- hot ---- */
 
 static void assert_row(json_t *row)
@@ -519,6 +540,25 @@ static void test_full_stream(void **state)
 	}
 }
 
+static void test_reader_that_leaves(void **state)
+{
+	void (*before)(int) = signal(SIGPIPE, SIG_IGN);
+
+	for (enum report_view view = REPORT_SUMMARY; view <= REPORT_TREE; view++) {
+		_cleanup_(cleanup_fclose) FILE *stream = NULL;
+		_cleanup_error_ struct error *error = NULL;
+		int ends[2];
+
+		assert_int_equal(pipe(ends), 0);
+		close(ends[0]);
+		stream = fdopen(ends[1], "w");
+		assert_non_null(stream);
+		error = report_write(fixture, &(struct report_options){.view = view}, stream);
+		assert_null(error);
+	}
+	signal(SIGPIPE, before);
+}
+
 static int set_up(void **state)
 {
 	assert_no_error(fixture_profile_create(&fixture));
@@ -540,6 +580,7 @@ int main(void)
 		cmocka_unit_test(test_summary_json_modules),
 		cmocka_unit_test(test_summary_json_without_figures),
 		cmocka_unit_test(test_summary_text),
+		cmocka_unit_test(test_summary_text_command),
 		cmocka_unit_test(test_hot_json),
 		cmocka_unit_test(test_hot_json_limits),
 		cmocka_unit_test(test_hot_text),
@@ -549,6 +590,7 @@ int main(void)
 		cmocka_unit_test(test_tree_text),
 		cmocka_unit_test(test_deep_tree),
 		cmocka_unit_test(test_full_stream),
+		cmocka_unit_test(test_reader_that_leaves),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
