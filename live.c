@@ -40,7 +40,7 @@ struct live {
 	char *saved_path;
 };
 
-int print_error(struct error *error)
+int live_print_error(struct error *error)
 {
 	int code;
 
@@ -367,7 +367,7 @@ static int interface_main(void *arg, int probe_fd)
 
 	/* In the background, after the shell took the terminal back, the last words must still come out. */
 	signal(SIGTTOU, SIG_IGN);
-	status = print_error(run_interface(live, probe_fd));
+	status = live_print_error(run_interface(live, probe_fd));
 	session_destroy(live->session);
 	loop_destroy(live->loop);
 	free(live->saved_path);

@@ -9,6 +9,6 @@
 struct error *live_run(const struct options *options, char *const *argv, int *ret_status);
 
 /* Prints "kiln: what: why" and the hint on stderr, destroys the error, returns the exit code. */
-int print_error(struct error *error);
+int live_print_error(struct error *error);
 
 #endif

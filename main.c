@@ -113,5 +113,5 @@ int main(int argc, char **argv)
 	error = options_parse(argc, argv, &options);
 	if (!error)
 		error = run_verb(&options, argv, &status);
-	return error ? print_error(error) : status;
+	return error ? live_print_error(error) : status;
 }

@@ -135,11 +135,12 @@ static void *serve(void *arg)
 int main(void)
 {
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
-	for (unsigned i = 1; i < WORKERS; i++) {
+	for (unsigned i = 0; i < WORKERS; i++) {
 		pthread_t thread;
 
 		if (pthread_create(&thread, NULL, serve, (void *)(uintptr_t)i))
 			return 1;
 	}
-	serve((void *)0);
+	for (;;)
+		pause();
 }
