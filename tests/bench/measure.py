@@ -21,6 +21,11 @@ import harness as h  # noqa: E402
 BPFTOOL = "/usr/sbin/bpftool"
 
 
+def let_pass(seconds):
+    """A measurement takes its time; nothing is waited for."""
+    select.select([], [], [], max(0, seconds))
+
+
 # ---- words ----
 
 def machine():
@@ -62,7 +67,9 @@ def median(values):
 
 def spread(values):
     """Median and the range that the values lie in."""
-    return f"{median(values):.4g} ({min(values):.4g} … {max(values):.4g})"
+    def show(value):
+        return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    return f"{show(median(values))} ({show(min(values))} … {show(max(values))})"
 
 
 # ---- processes ----

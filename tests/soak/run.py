@@ -99,12 +99,12 @@ class Watch:
 def watch_for(watch, seconds, alive):
     """Takes ten points, the first one when everything has settled."""
     step = seconds / 10
-    time.sleep(min(5, step))
+    m.let_pass(min(5, step))
     begin = time.monotonic()
     watch.take()
     for number in range(1, 11):
         while time.monotonic() < begin + number * step and alive():
-            time.sleep(min(0.5, max(0.01, begin + number * step - time.monotonic())))
+            m.let_pass(min(0.5, max(0.01, begin + number * step - time.monotonic())))
         if not alive():
             break
         point = watch.take()
@@ -136,8 +136,7 @@ def judge(summary, watch, least_complete):
     early, late = m.median(shares[:third]), m.median(shares[-third:])
     verdicts.check("flat time per tick: CPU of the last third ≤ 1.3 × the first third's",
                    f"{early:.2f} % → {late:.2f} %", late <= 1.3 * early + 0.1)
-    total = sum(sum(last["cpu"].values()) - sum(first["cpu"].values()) for _ in (0,)) / 1e7 / (
-        last["time"] - first["time"])
+    total = (sum(last["cpu"].values()) - sum(first["cpu"].values())) / 1e7 / (last["time"] - first["time"])
     verdicts.check(f"kiln's own CPU ≤ {CPU_LIMIT_PCT} % of a core", f"{total:.2f} %", total <= CPU_LIMIT_PCT)
     return verdicts
 
@@ -295,14 +294,16 @@ def kill_once(kind, phase, target, directory, dice):
             trouble = trouble or f"processes gone after {seconds:.2f} s only {left or ''}"
         left = None
         while time.monotonic() - began < 10:
+            # When the look begins counts: on a busy machine the look itself takes long.
+            look = time.monotonic() - began
             left = everything() - before - m.others_hold(victim.pids)
             if not left:
                 break
             terminal.read(0.05)
         if left:
             trouble = trouble or f"BPF objects left: {sorted(left)}"
-        elif time.monotonic() - began > deadline + 1:
-            trouble = trouble or f"BPF objects gone after {time.monotonic() - began:.2f} s only"
+        elif look > deadline:
+            trouble = trouble or f"BPF objects gone after {look:.2f} s only"
         terminal.drain(0.1)
         if terminal.terminal_modes() != terminal.modes:
             trouble = trouble or "the terminal's modes are not as before"
@@ -452,6 +453,7 @@ def inside(root, command, limit_s):
 def soak_debootstrap(options):
     """The README's two commands in a bookworm that has only sudo."""
     root = tempfile.mkdtemp(prefix="kiln-bookworm-", dir="/var/tmp")
+    os.chmod(root, 0o755)
     verdicts = Verdicts()
     shown = ""
     try:
@@ -467,10 +469,9 @@ def soak_debootstrap(options):
         subprocess.run(["git", "clone", "-q", "--no-hardlinks", h.ROOT, root + "/home/somebody/kiln"], check=True)
         subprocess.run(["chroot", root, "chown", "-R", "somebody:somebody", "/home/somebody/kiln"], check=True)
         status, seconds, output = inside(root, "sudo apt-get install -y make && sudo make demo", 1200)
-        report = output[output.rfind("\nkiln "):].strip().splitlines()
         verdicts.check("`sudo apt-get install -y make && sudo make demo`", f"exit {status} after {seconds:.0f} s",
                        status == 0 and "mandelbrot_iterate" in output)
-        shown = "\n".join(report[:30] if status == 0 else output.splitlines()[-30:])
+        shown = "\n".join(output.splitlines()[-30:])
         owner = subprocess.run(["find", root + "/home/somebody/kiln", "-user", "root"], capture_output=True, text=True,
                                check=True).stdout.split()
         verdicts.check("nothing of root's in the clone", f"{len(owner)} files", not owner)
