@@ -1,6 +1,7 @@
 #include "bpf/launch.h"
 
 #include "base/cleanup.h"
+#include "base/signals.h"
 #include "base/text.h"
 #include "bpf/privileges.h"
 
@@ -33,17 +34,6 @@ static __attribute__((noreturn)) void child_fail(int fd, enum outcome_stage stag
 
 	(void)ignored;
 	_exit(127);
-}
-
-/* Handlers go by exec, but ignored signals and the mask would be inherited. */
-static void reset_signals(void)
-{
-	sigset_t none;
-
-	for (int number = 1; number < NSIG; number++)
-		signal(number, SIG_DFL);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
 static int open_terminal(void)
@@ -124,7 +114,7 @@ static __attribute__((noreturn)) void child_main(const struct launch_options *op
 		child_fail(outcome_fd, STAGE_PREPARE, errno);
 	if (!arrange_fds(options, &go_fd, &outcome_fd))
 		child_fail(outcome_fd, STAGE_PREPARE, errno);
-	reset_signals();
+	signals_reset();
 	if (!options->as_root)
 		error = privileges_become_user(options->uid, options->gid);
 	if (error)

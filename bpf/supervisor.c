@@ -2,6 +2,7 @@
 
 #include "base/channel.h"
 #include "base/cleanup.h"
+#include "base/signals.h"
 #include "bpf/privileges.h"
 
 #include <errno.h>
@@ -21,17 +22,6 @@ static void keep_only(int *sockets, unsigned count)
 	for (unsigned i = 0; i < count; i++)
 		sockets[i] = dup3(sockets[i], 3 + (int)i, O_CLOEXEC);
 	close_range(3 + count, ~0u, 0);
-}
-
-static void reset_signals(void)
-{
-	sigset_t none;
-
-	for (int signal = 1; signal < NSIG; signal++)
-		sigaction(signal, &(struct sigaction){.sa_handler = SIG_DFL}, NULL);
-	signal(SIGPIPE, SIG_IGN);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
 /* A child that cannot give its rights up must not go on with them. */
@@ -66,7 +56,8 @@ struct error *supervisor_fork_interface(uid_t uid, gid_t gid, int (*interface_ma
 		int status;
 
 		keep_only(&mine, 1);
-		reset_signals();
+		signals_reset();
+	signal(SIGPIPE, SIG_IGN);
 		die(privileges_drop_to_user(uid, gid));
 		status = interface_main(arg, mine);
 		fflush(NULL);
@@ -96,7 +87,8 @@ static void run_worker(int (*worker_main)(int probe_fd, int kiln_fd), int probe_
 
 	detach_terminal();
 	keep_only(sockets, kiln_fd < 0 ? 1 : 2);
-	reset_signals();
+	signals_reset();
+	signal(SIGPIPE, SIG_IGN);
 	signal(SIGINT, SIG_IGN);
 	signal(SIGQUIT, SIG_IGN);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
