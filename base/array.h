@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdlib.h>
 
 #define ARRAY(type)                                                                                          \
@@ -25,6 +26,8 @@ static inline bool array_reserve_raw(void **items, size_t *capacity, size_t want
 
 	if (wanted <= *capacity)
 		return true;
+	if (wanted > SIZE_MAX / 2 / size)
+		return false;
 	while (grown < wanted)
 		grown *= 2;
 	moved = reallocarray(*items, grown, size);

@@ -29,7 +29,7 @@ struct channel {
 	void (*on_closed)(void *arg);
 	void *arg;
 	struct queued *first, **last;
-	size_t queued_count;
+	size_t queued_count, queued_bytes;
 	bool closed;
 	bool *destroyed; /* set by channel_destroy() while a callback runs */
 	unsigned char *buffer;
@@ -95,10 +95,11 @@ static struct error *enqueue(struct channel *channel, const struct iovec *parts,
 	size_t length = 0;
 	struct queued *queued;
 
-	if (channel->queued_count >= CHANNEL_QUEUE_MAX)
-		return error_create(ERROR_GENERAL, ENOBUFS, NULL, "peer does not read");
 	for (size_t i = 0; i < part_count; i++)
 		length += parts[i].iov_len;
+	if (channel->queued_count >= CHANNEL_QUEUE_MAX ||
+	    channel->queued_bytes + length > CHANNEL_QUEUE_BYTES)
+		return error_create(ERROR_GENERAL, ENOBUFS, NULL, "peer does not read");
 	queued = calloc(1, sizeof(*queued) + length);
 	if (!queued)
 		return error_create(ERROR_GENERAL, ENOMEM, NULL, "message");
@@ -118,6 +119,7 @@ static struct error *enqueue(struct channel *channel, const struct iovec *parts,
 	}
 	*channel->last = queued;
 	channel->last = &queued->next;
+	channel->queued_bytes += queued->length;
 	if (!channel->queued_count++)
 		return loop_change_fd(channel->source, EPOLLIN | EPOLLOUT);
 	return NULL;
@@ -162,6 +164,7 @@ static bool flush_queue(struct channel *channel)
 		if (!channel->first)
 			channel->last = &channel->first;
 		channel->queued_count--;
+		channel->queued_bytes -= queued->length;
 		queued_destroy(queued);
 	}
 	error_destroy(loop_change_fd(channel->source, EPOLLIN));
@@ -237,6 +240,9 @@ static bool receive_one(struct channel *channel)
 
 void channel_drain(struct channel *channel)
 {
+	/* A message that is being handled lies in the buffer. */
+	if (channel->destroyed)
+		return;
 	while (!channel->closed && receive_one(channel))
 		;
 }

@@ -1,7 +1,8 @@
 /* Messages with file descriptors between two processes: SOCK_SEQPACKET, never blocking, in order.
  *
- * What the socket does not take at once is queued and sent when it is writable; the queue is bounded
- * (CHANNEL_QUEUE_MAX messages), a peer that does not read for that long counts as dead.
+ * What the socket does not take at once is queued and sent when it is writable. The queue is bounded in
+ * messages and in bytes: a message to a peer that does not read for so long is refused with ENOBUFS, and the
+ * sender decides what that means.
  *
  * Ownership: channel_create() takes the fd. channel_send() duplicates nothing: it does not close the fds
  * that it sends; a queued message keeps a dup of its own. Received fds (close-on-exec) belong to the
@@ -19,7 +20,8 @@
 #include <stdint.h>
 
 #define CHANNEL_PAYLOAD_MAX (64 * 1024)
-#define CHANNEL_QUEUE_MAX   65536
+#define CHANNEL_QUEUE_MAX   65536	/* messages */
+#define CHANNEL_QUEUE_BYTES (16u << 20) /* of them together */
 #define CHANNEL_FDS_MAX	    4
 
 struct channel;
@@ -41,7 +43,7 @@ struct error *channel_create(struct loop *loop, int fd,
 void channel_destroy(struct channel *channel); /* NULL accepted */
 struct error *channel_send(struct channel *channel, uint32_t type, const void *payload, size_t length,
 			   const int *fds, size_t fd_count);
-/* Handles whatever has arrived already, without waiting. */
+/* Handles whatever has arrived already, without waiting. Inside a callback of the same channel: nothing. */
 void channel_drain(struct channel *channel);
 
 #endif

@@ -29,9 +29,10 @@ struct loop {
 	int epoll_fd;
 	bool quit;
 	int status;
+	unsigned depth; /* of loop_run(), which a callback may call again */
 	struct loop_source *sources;
-	/* Removed while callbacks run: epoll_wait may still hold their pointers, so they are freed after the
-	 * batch. */
+	/* Removed while callbacks run: a batch of events may still hold their pointers, so they are freed
+	 * after the outermost one. */
 	struct loop_source *graveyard;
 };
 
@@ -215,6 +216,7 @@ int loop_run(struct loop *loop)
 	struct epoll_event events[32];
 
 	loop->quit = false;
+	loop->depth++;
 	while (!loop->quit) {
 		int count = epoll_wait(loop->epoll_fd, events, 32, -1);
 
@@ -228,8 +230,10 @@ int loop_run(struct loop *loop)
 			if (!source->removed)
 				dispatch(source, events[i].events);
 		}
-		bury(loop);
+		if (loop->depth == 1)
+			bury(loop);
 	}
+	loop->depth--;
 	return loop->status;
 }
 

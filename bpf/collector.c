@@ -343,6 +343,11 @@ uint64_t collector_read_exec_count(const struct collector *collector)
 	return __atomic_load_n(&collector->programs->bss->exec_count, __ATOMIC_ACQUIRE);
 }
 
+uint64_t collector_read_fork_count(const struct collector *collector)
+{
+	return __atomic_load_n(&collector->programs->bss->fork_count, __ATOMIC_ACQUIRE);
+}
+
 struct error *collector_publish_mappings(struct collector *collector, const struct mapping *mappings,
 					 size_t count, uint64_t exec_count)
 {

@@ -50,6 +50,8 @@ enum sampler_clock collector_get_clock(const struct collector *collector); /* af
 
 /* How often the target has called exec since the programs were attached. */
 uint64_t collector_read_exec_count(const struct collector *collector);
+/* Children of the target so far: CONTROL_FORK does not come for each when they are many. */
+uint64_t collector_read_fork_count(const struct collector *collector);
 /* Replaces all mappings. They are sorted by start and do not overlap; exec_count: read before the maps were.
  */
 struct error *collector_publish_mappings(struct collector *collector, const struct mapping *mappings,

@@ -28,8 +28,12 @@ __u64 control_lost; /* control records that found their ring full */
 
 __u64 unknown_sent_ns; /* when CONTROL_UNKNOWN_PC was sent last */
 __u32 exit_sent;
+__u64 fork_count;   /* children of the target */
+__u64 fork_sent_ns; /* when CONTROL_FORK was sent last */
 
 #define UNKNOWN_INTERVAL_NS 5000000ull
+/* A shell that forks thousands a second is told once in so long, with their number. */
+#define FORK_INTERVAL_NS 100000000ull
 #define USER_ADDRESS_MIN                                                                                     \
 	0x1000ull /* lower and higher are no code: nothing that a new look at the maps would find */
 #define USER_ADDRESS_END 0x800000000000ull
@@ -251,9 +255,17 @@ int BPF_PROG(on_exec, struct task_struct *task)
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 {
+	__u64 now_ns, sent_ns, count;
+
 	if ((__u32)parent->tgid != config_tgid || child->tgid == parent->tgid)
 		return 0;
-	control_send(CONTROL_FORK, child->pid, 0, 0);
+	count = __sync_fetch_and_add(&fork_count, 1) + 1;
+	now_ns = bpf_ktime_get_ns();
+	sent_ns = *(volatile __u64 *)&fork_sent_ns;
+	if (sent_ns && now_ns - sent_ns < FORK_INTERVAL_NS)
+		return 0;
+	if (__sync_val_compare_and_swap(&fork_sent_ns, sent_ns, now_ns) == sent_ns)
+		control_send(CONTROL_FORK, child->pid, count, 0);
 	return 0;
 }
 

@@ -25,6 +25,7 @@ enum module_id {
 	MODULE_VDSO = 3,
 	MODULE_STACK_END =
 		4, /* made by profile/: offset is an enum stack_end; root of every stack that is not whole */
+	MODULE_MERGED = 5, /* made by profile/: stands for the middle of stacks that were too many to keep */
 	MODULE_FIRST_FILE = 16,
 	MODULE_LIMIT = 65536,
 };
@@ -86,7 +87,8 @@ struct control_record {
 	__u32 kind; /* enum control_kind */
 	__u32 pid;  /* FORK: the child */
 	__u64 time_ns;
-	__u64 value;  /* EXIT: status as wait(2) gives it; EXEC: new exec count */
+	__u64 value;  /* EXIT: status as wait(2) gives it; EXEC: new exec count; FORK: children so far, of
+			 which  not all are told */
 	__u64 cpu_ns; /* EXIT: CPU time of the whole process; 0 unknown */
 };
 

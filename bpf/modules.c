@@ -10,7 +10,9 @@
 #include "bpf/maps.h"
 #include "bpf/modules_open.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/resource.h>
@@ -422,22 +424,66 @@ static void swap_mappings(struct modules *modules)
 	modules->reading.capacity = last.capacity;
 }
 
+static struct error *read_maps(struct pass *pass)
+{
+	_cleanup_fclose_ FILE *stream = NULL;
+	struct error *error = maps_open(pass->target->proc_fd, &stream);
+
+	return error ? error : maps_read(stream, add_map, pass);
+}
+
+/* A main thread that has ended (pthread_exit()) has no memory any more, while the others go on: their
+ * entries show it. There is no map_files in them: files are found by their paths. */
+static struct error *read_maps_of_threads(struct pass *pass)
+{
+	const struct target *process = pass->target;
+	int task_fd = openat(process->proc_fd, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *tasks = task_fd < 0 ? NULL : fdopendir(task_fd);
+	struct error *error = NULL;
+	struct dirent *entry;
+
+	if (!tasks) {
+		cleanup_close(&task_fd);
+		return NULL;
+	}
+	while (!error && !pass->seen && (entry = readdir(tasks))) {
+		_cleanup_close_ int thread_fd =
+			entry->d_name[0] == '.'
+				? -1
+				: openat(dirfd(tasks), entry->d_name, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		struct target thread = *process;
+
+		if (thread_fd < 0)
+			continue;
+		thread.proc_fd = thread_fd;
+		pass->target = &thread;
+		error = read_maps(pass);
+		pass->target = process;
+		/* Ended in between. */
+		if (error && !pass->seen) {
+			error_destroy(error);
+			error = NULL;
+		}
+	}
+	closedir(tasks);
+	return error;
+}
+
 struct error *modules_refresh(struct modules *modules, const struct target *target,
 			      struct modules_change *ret)
 {
 	struct pass pass = {.modules = modules, .target = target};
-	_cleanup_fclose_ FILE *stream = NULL;
-	struct error *error = maps_open(target->proc_fd, &stream);
+	struct error *error;
 
 	modules->reading.count = 0;
 	/* What a failed refresh has found is told by the next one. */
 	if (modules->is_fresh_told)
 		modules->fresh.count = 0;
 	modules->is_fresh_told = false;
-	if (!error) {
-		modules->refreshes++;
-		error = maps_read(stream, add_map, &pass);
-	}
+	modules->refreshes++;
+	error = read_maps(&pass);
+	if (!error && !pass.seen)
+		error = read_maps_of_threads(&pass);
 	if ((error && error_get_errno(error) == ESRCH) || (!error && !pass.seen)) {
 		error_destroy(error);
 		error = error_create(ERROR_NO_TARGET, 0, NULL, "process %d has ended", (int)target->pid);

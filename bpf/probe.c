@@ -34,6 +34,9 @@
 /* Between two looks at the target's mappings: short while they change, longer while they do not. */
 #define REFRESH_LEAST_MS 10
 #define REFRESH_MOST_MS	 250
+/* A look takes at most one part in so many of a CPU, however many mappings there are: the target, too, waits
+ * for its mmap_lock meanwhile. */
+#define REFRESH_SHARE 30
 
 struct probe {
 	const struct probe_options *options;
@@ -48,7 +51,10 @@ struct probe {
 	struct loop_source *refresh_timer, *start_timer, *flush_timer;
 	bool is_flush_due;
 	unsigned refresh_ms;
-	uint64_t last_refresh_ns;
+	uint64_t last_refresh_ns, last_refresh_cost_ns;
+	uint64_t published_execs; /* exec count of the mappings that the walker has */
+	bool is_publish_due;
+	uint64_t told_forks;
 	size_t tables_ready, tables_total;
 	char table_note[240];
 	bool is_collecting, was_seen_exiting, has_exit_record;
@@ -255,19 +261,25 @@ static void on_names_socket(void *arg, int fd, uint32_t generation)
 		error_destroy(channel_send(probe->kiln, PROBE_WORKER, &message, sizeof(message), &socket, 1));
 }
 
-static const struct workers_ops workers_ops = {on_table, on_names_socket, send_pids};
+static const struct workers_ops workers_ops = {
+	.table = on_table,
+	.names_socket = on_names_socket,
+	.pids = send_pids,
+};
 
 /* ---- mappings ---- */
 
-static struct error *refresh(struct probe *probe, bool always)
+static struct error *refresh(struct probe *probe)
 {
 	/* Before the mappings: if an exec comes in between, the walker sees that they are not its. */
 	uint64_t exec_count = collector_read_exec_count(probe->collector);
+	uint64_t used_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
 	struct modules_change change;
 	struct error *error;
 
 	probe->last_refresh_ns = clock_ns(CLOCK_MONOTONIC);
 	error = modules_refresh(probe->modules, probe->target, &change);
+	probe->last_refresh_cost_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - used_ns;
 	if (error)
 		return error;
 	announce_fresh(probe, &change);
@@ -275,14 +287,21 @@ static struct error *refresh(struct probe *probe, bool always)
 		probe->refresh_ms = REFRESH_LEAST_MS;
 	else if ((probe->refresh_ms *= 2) > REFRESH_MOST_MS)
 		probe->refresh_ms = REFRESH_MOST_MS;
-	if (!change.changed && !always)
+	/* Kept until it has succeeded. The same mappings after an exec must be published too: the walker
+	 * follows none that were read before. */
+	probe->is_publish_due |= change.changed || exec_count != probe->published_execs;
+	if (!probe->is_publish_due)
 		return NULL;
-	return collector_publish_mappings(probe->collector, change.mappings, change.count, exec_count);
+	error = collector_publish_mappings(probe->collector, change.mappings, change.count, exec_count);
+	probe->is_publish_due = error != NULL;
+	if (!error)
+		probe->published_execs = exec_count;
+	return error;
 }
 
-static void refresh_or_say(struct probe *probe, bool always)
+static void refresh_or_say(struct probe *probe)
 {
-	struct error *error = refresh(probe, always);
+	struct error *error = refresh(probe);
 
 	/* A target that has just ended is told by its exit. */
 	if (error && error_get_code(error) != ERROR_NO_TARGET)
@@ -292,19 +311,21 @@ static void refresh_or_say(struct probe *probe, bool always)
 
 static void on_refresh_timer(void *arg)
 {
-	refresh_or_say(arg, false);
+	refresh_or_say(arg);
 }
 
-/* A pc in no known mapping: look again, but not more often than the pace allows. */
-static void on_unknown_pc(struct probe *probe)
+/* Look again, but not more often than the pace allows. */
+static void refresh_soon(struct probe *probe)
 {
 	uint64_t since_ms = (clock_ns(CLOCK_MONOTONIC) - probe->last_refresh_ns) / 1000000;
+	uint64_t pace_ms = probe->last_refresh_cost_ns * REFRESH_SHARE / 1000000;
 
-	if (since_ms >= probe->refresh_ms)
-		refresh_or_say(probe, false);
+	if (pace_ms < probe->refresh_ms)
+		pace_ms = probe->refresh_ms;
+	if (since_ms >= pace_ms)
+		refresh_or_say(probe);
 	else
-		error_destroy(
-			loop_set_timer(probe->refresh_timer, (unsigned)(probe->refresh_ms - since_ms), 0));
+		error_destroy(loop_set_timer(probe->refresh_timer, (unsigned)(pace_ms - since_ms), 0));
 }
 
 /* ---- the target's life ---- */
@@ -320,8 +341,31 @@ static void on_exec(struct probe *probe, const struct control_record *record)
 		send_note(probe, error_get_message(error));
 	error_destroy(error);
 	probe->refresh_ms = REFRESH_LEAST_MS;
-	refresh_or_say(probe, true);
+	/* A target that does nothing but exec must not keep the probe busy. */
+	refresh_soon(probe);
 	send_target(probe);
+	send_to_kiln(probe, PROBE_EVENT, &message, sizeof(message));
+}
+
+/* Forks that came too thick to be told one by one. */
+static void tell_forks(struct probe *probe, uint64_t count)
+{
+	char text[96];
+
+	if (count <= probe->told_forks)
+		return;
+	snprintf(text, sizeof(text), "fork: %llu more children (not profiled)",
+		 (unsigned long long)(count - probe->told_forks));
+	probe->told_forks = count;
+	send_note(probe, text);
+}
+
+static void on_fork(struct probe *probe, const struct control_record *record)
+{
+	struct event_message message = {.kind = EVENT_FORK, .time_ns = record->time_ns, .pid = record->pid};
+
+	tell_forks(probe, record->value - 1);
+	probe->told_forks = record->value;
 	send_to_kiln(probe, PROBE_EVENT, &message, sizeof(message));
 }
 
@@ -333,27 +377,28 @@ static void send_exit(struct probe *probe, uint64_t time_ns, uint64_t status, ui
 	if (probe->has_exit_record)
 		return;
 	probe->has_exit_record = true;
+	if (probe->collector)
+		tell_forks(probe, collector_read_fork_count(probe->collector));
 	send_to_kiln(probe, PROBE_EVENT, &message, sizeof(message));
 }
 
 static void on_control(void *arg, const struct control_record *record)
 {
 	struct probe *probe = arg;
-	struct event_message message = {.time_ns = record->time_ns, .pid = record->pid};
 
 	switch (record->kind) {
 	case CONTROL_EXEC:
 		on_exec(probe, record);
 		return;
 	case CONTROL_FORK:
-		message.kind = EVENT_FORK;
-		send_to_kiln(probe, PROBE_EVENT, &message, sizeof(message));
+		on_fork(probe, record);
 		return;
 	case CONTROL_EXIT:
 		send_exit(probe, record->time_ns, record->value, record->cpu_ns);
 		return;
 	case CONTROL_UNKNOWN_PC:
-		on_unknown_pc(probe);
+		/* A pc in no known mapping. */
+		refresh_soon(probe);
 		return;
 	}
 }
@@ -457,7 +502,7 @@ static struct error *load(struct probe *probe)
 	announce_fixed_modules(probe);
 	/* A command that has not called exec yet has nothing of its own mapped. */
 	if (!probe->launch.pid)
-		error = refresh(probe, true);
+		error = refresh(probe);
 	if (!error)
 		error = loop_add_timer(probe->loop, probe->launch.pid ? 1 : FIRST_TABLES_MS, 0,
 				       start_collecting, probe, &probe->start_timer);
@@ -743,7 +788,7 @@ static struct error *find_target(struct probe *probe)
 
 struct error *probe_run(const struct probe_options *options, int *ret_status)
 {
-	struct probe probe = {.options = options, .refresh_ms = REFRESH_LEAST_MS};
+	struct probe probe = {.options = options, .refresh_ms = REFRESH_LEAST_MS, .is_publish_due = true};
 	struct error *error = find_target(&probe);
 
 	if (!error)

@@ -3,11 +3,16 @@
 #include "base/array.h"
 #include "base/channel.h"
 #include "base/cleanup.h"
+#include "base/text.h"
 #include "bpf/supervisor.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 /* A module that cost so many workers is set aside. */
 #define FAILURES_MAX 2
@@ -16,6 +21,7 @@
 /* Deadline of a table: 2 s and 20 ms a MB. */
 #define DEADLINE_MS	   2000
 #define DEADLINE_MS_PER_MB 20
+#define REAP_MS		   500
 
 struct handed_module {
 	uint32_t module;
@@ -31,6 +37,7 @@ struct worker {
 	struct child child;
 	struct channel *channel;
 	bool is_names;
+	bool is_doomed; /* killed, and not reaped yet: whatever it still says does not count */
 	unsigned starts;
 };
 
@@ -47,7 +54,7 @@ struct workers {
 	heap;
 	ptrdiff_t building; /* index into modules; -1: none */
 	struct loop_source *deadline;
-	bool ending;
+	uint64_t answers; /* tables that came, or why not */
 };
 
 /* ---- the queue of tables: a binary heap by size ---- */
@@ -118,23 +125,31 @@ static void kill_worker(struct worker *worker)
 {
 	if (worker->child.pid > 0)
 		kill(worker->child.pid, SIGKILL);
+	worker->is_doomed = true;
 }
 
 static void on_deadline(void *arg)
 {
 	struct workers *workers = arg;
+	uint64_t answers = workers->answers;
 
+	/* When it was the probe that did not run (^Z, a busy machine), the answer may be there already. */
+	if (workers->tables.channel)
+		channel_drain(workers->tables.channel);
 	/* Its end brings workers_handle_exit(), which counts the failure and goes on. */
-	kill_worker(&workers->tables);
+	if (workers->answers == answers)
+		kill_worker(&workers->tables);
 }
 
 static void build_next(struct workers *workers)
 {
-	while (workers->building < 0 && workers->heap.count) {
+	/* One that is about to be replaced gets nothing: its end would be that module's fault. */
+	while (workers->building < 0 && !workers->tables.is_doomed && workers->heap.count) {
 		size_t index = heap_pop(workers);
 		struct handed_module *module = &workers->modules.items[index];
 		struct build_message message = {.module = module->module};
-		uint64_t ms = DEADLINE_MS + DEADLINE_MS_PER_MB * (module->size_bytes >> 20);
+		uint64_t ms = (workers->ops->deadline_ms ? workers->ops->deadline_ms : DEADLINE_MS) +
+			      DEADLINE_MS_PER_MB * (module->size_bytes >> 20);
 		struct error *error = hand_over(&workers->tables, module);
 
 		if (!error)
@@ -150,32 +165,37 @@ static void build_next(struct workers *workers)
 	}
 }
 
-static void on_table(struct workers *workers, struct message *message)
+/* false: nobody has asked for this. */
+static bool on_table(struct workers *workers, struct message *message)
 {
 	const struct table_message *table = message->payload;
 	size_t index = (size_t)workers->building;
 	char why[sizeof(table->why)];
 
-	/* An answer that nobody asked for is dropped: the worker may be the target's puppet. */
 	if (message->length != sizeof(*table) || workers->building < 0 ||
 	    workers->modules.items[index].module != table->module)
-		return;
-	snprintf(why, sizeof(why), "%.*s", (int)sizeof(why) - 1, table->why);
+		return false;
+	text_sanitize(table->why, strnlen(table->why, sizeof(table->why)), why, sizeof(why));
 	workers->building = -1;
+	workers->answers++;
 	error_destroy(loop_set_timer(workers->deadline, 0, 0));
 	if (table->status == TABLE_OK && message->fds[0] >= 0)
 		answer_table(workers, index, take_fd(&message->fds[0]), "");
 	else
 		answer_table(workers, index, -1, *why ? why : "no table");
 	build_next(workers);
+	return true;
 }
 
 static void on_message(void *arg, struct message *message)
 {
 	struct worker *worker = arg;
 
-	if (message->type == SYMBOLIZER_TABLE && !worker->is_names)
-		on_table(worker->workers, message);
+	if (worker->is_doomed)
+		return;
+	/* The probe must not be kept busy by what it has not asked for. */
+	if (worker->is_names || message->type != SYMBOLIZER_TABLE || !on_table(worker->workers, message))
+		kill_worker(worker);
 }
 
 static void on_closed(void *arg)
@@ -192,6 +212,7 @@ static struct error *start_worker(struct workers *workers, struct worker *worker
 	struct error *error;
 
 	worker->child.pid = 0;
+	worker->is_doomed = false;
 	if (worker->starts++ >= STARTS_MAX)
 		return error_create(ERROR_GENERAL, 0, NULL, "it died too often");
 	error = supervisor_fork_worker(workers->worker_main, worker->is_names, &worker->child, &kiln_fd);
@@ -213,11 +234,23 @@ static struct error *start_worker(struct workers *workers, struct worker *worker
 	return error;
 }
 
+/* Nobody may find it as a zombie after us: not every init of a container reaps. One that hangs in the kernel
+ * (a dead network disk) is not waited for longer than this. */
+static void reap(pid_t pid)
+{
+	_cleanup_close_ int pidfd = pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
+	struct pollfd ended = {.fd = pidfd, .events = POLLIN};
+
+	if (pidfd >= 0 && poll(&ended, 1, REAP_MS) > 0)
+		waitpid(pid, NULL, WNOHANG);
+}
+
 static void stop_worker(struct worker *worker)
 {
 	channel_destroy(worker->channel);
 	worker->channel = NULL;
 	kill_worker(worker);
+	reap(worker->child.pid);
 	worker->child.pid = 0;
 }
 

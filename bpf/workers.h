@@ -1,6 +1,7 @@
 /* The probe's two workers: one names frames (it talks to kiln), one builds unwind tables. Modules are handed
  * to both; tables are asked for one at a time, smallest first, each within its deadline; a worker that dies
- * or hangs is replaced, and a module that cost two workers is set aside.
+ * or hangs is replaced, and a module that cost two workers is set aside. A worker that says what it was not
+ * asked is killed: it is somebody's puppet.
  *
  * Invariant: workers_start() runs before the first bpf(2) of this process.
  * Ownership: module fds stay with the caller, and must stay open as long as the workers.
@@ -26,11 +27,12 @@ struct workers_ops {
 	void (*names_socket)(void *arg, int fd, uint32_t generation);
 	/* The processes have changed. */
 	void (*pids)(void *arg);
+	unsigned deadline_ms; /* of a table, besides 20 ms a MB; 0: the usual 2 s */
 };
 
 struct error *workers_start(struct loop *loop, int (*worker_main)(int probe_fd, int kiln_fd),
 			    const struct workers_ops *ops, void *arg, struct workers **ret);
-void workers_destroy(struct workers *workers); /* NULL accepted; kills them */
+void workers_destroy(struct workers *workers); /* NULL accepted; kills and reaps them */
 
 /* A new module; wants_table: build its unwind table too. */
 struct error *workers_add_module(struct workers *workers, uint32_t module, enum module_kind kind, int fd,

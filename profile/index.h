@@ -153,6 +153,16 @@ static inline void index_deinit(struct index *index)
 	*index = (struct index){0};
 }
 
+/* Empties it, and keeps all its room: as many numbers as were in it find their place without a reserve. */
+static inline void index_empty(struct index *index)
+{
+	free(index->old);
+	index->old = NULL;
+	if (index->slots)
+		memset(index->slots, 0, (index->mask + 1) * sizeof(*index->slots));
+	index->used = 0;
+}
+
 /* Empties it, and keeps its room as long as that is small. */
 static inline void index_clear(struct index *index)
 {

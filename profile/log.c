@@ -185,6 +185,16 @@ bool log_append(struct sample_log *log, const struct log_entry *entry)
 	return true;
 }
 
+void log_renumber(struct sample_log *log, const uint32_t *places)
+{
+	for (size_t i = 0; i < LOG_LEVELS; i++)
+		for (size_t at = 0; at < log->levels[i].count; at++) {
+			struct packed_entry *entry = level_at(&log->levels[i], at);
+
+			entry->stack = places[entry->stack];
+		}
+}
+
 size_t log_count(const struct sample_log *log)
 {
 	size_t count = 0;

@@ -36,6 +36,8 @@ void log_init(struct sample_log *log);
 void log_deinit(struct sample_log *log);
 /* false when memory is short (nothing is added). count > 1: no thread and CPU are kept. */
 bool log_append(struct sample_log *log, const struct log_entry *entry);
+/* Stacks have new numbers: places[old]. */
+void log_renumber(struct sample_log *log, const uint32_t *places);
 size_t log_count(const struct sample_log *log);
 struct log_entry log_get(const struct sample_log *log, size_t index);
 

@@ -60,7 +60,10 @@ struct module_entry *modules_intern(struct modules *modules, struct strings *str
 		return entry;
 	if (id >= MODULE_LIMIT)
 		return NULL;
-	snprintf(text, sizeof(text), "[module %u]", id);
+	if (id == MODULE_MERGED)
+		snprintf(text, sizeof(text), "[merged]");
+	else
+		snprintf(text, sizeof(text), "[module %u]", id);
 	name = strings_intern(strings, text, SIZE_MAX);
 	if (!name || !array_reserve(&modules->by_id, id + 1) ||
 	    !array_reserve(&modules->items, modules->items.count + 1))
@@ -69,7 +72,11 @@ struct module_entry *modules_intern(struct modules *modules, struct strings *str
 		modules->by_id.items[modules->by_id.count++] = 0;
 	entry = &modules->items.items[modules->items.count++];
 	*entry = (struct module_entry){
-		.public = {.id = id, .path = "", .name = name, .build_id = ""},
+		.public = {.id = id,
+			   .kind = id == MODULE_MERGED ? MODULE_KIND_ANONYMOUS : MODULE_KIND_FILE,
+			   .path = "",
+			   .name = name,
+			   .build_id = ""},
 		.next_unasked = MODULE_NONE,
 	};
 	modules->by_id.items[id] = (uint32_t)modules->items.count;

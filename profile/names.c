@@ -96,6 +96,8 @@ static const char *get_fixed_name(uint64_t frame, char *buffer, size_t size)
 		return "[unknown]";
 	case MODULE_ANONYMOUS:
 		return "[anon]";
+	case MODULE_MERGED:
+		return "[merged]";
 	case MODULE_STACK_END:
 		if (FRAME_OFFSET(frame) == STACK_TRUNCATED)
 			return "[truncated]";

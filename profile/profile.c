@@ -1,10 +1,13 @@
 #include "profile/profile.h"
 
 #include "profile/internal.h"
+#include "profile/merge.h"
 
 #include <math.h>
 #include <string.h>
 #include <sys/random.h>
+
+#define EVENTS_MAX 10000
 
 const char *const lost_reason_names[LOST_REASONS] = {
 	"cpu_ring_full", "cpu_scratch_busy", "heap_ring_full", "heap_scratch_busy",
@@ -103,7 +106,14 @@ void profile_get_facts(const struct profile *profile, struct facts *ret)
 
 struct error *profile_add_event(struct profile *profile, uint64_t time_ns, const char *text)
 {
-	const char *copy = strings_intern(&profile->strings, text, SIZE_MAX);
+	const char *copy;
+
+	/* A target that execs and forks all day must not fill the memory. */
+	if (profile->events.count > EVENTS_MAX)
+		return NULL;
+	if (profile->events.count == EVENTS_MAX)
+		text = "more events came, and are not kept";
+	copy = strings_intern(&profile->strings, text, SIZE_MAX);
 
 	if (!copy || !array_append(&profile->events, (struct event){time_ns, copy}))
 		return out_of_memory("event");
@@ -165,6 +175,8 @@ void profile_add_sample(struct profile *profile, const struct sample_record *rec
 		.end = record->end,
 	};
 
+	if (profile->stacks.nodes.count >= profile->stacks.limit)
+		merge_rare_stacks(profile);
 	if (record->end < STACK_ENDS && record->mode <= SAMPLE_KERNEL)
 		entry.stack = stacks_intern_record(profile, record);
 	if (!entry.stack || !add(profile, &entry, 1))

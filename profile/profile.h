@@ -78,6 +78,7 @@ struct event {
 	uint64_t time_ns;
 	const char *text; /* one sanitized line */
 };
+/* The first 10,000 are kept, and then one that says so. */
 struct error *profile_add_event(struct profile *profile, uint64_t time_ns, const char *text);
 size_t profile_count_events(const struct profile *profile);
 struct event profile_get_event(const struct profile *profile, size_t index);

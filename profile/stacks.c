@@ -2,12 +2,13 @@
 
 #include "base/hash.h"
 #include "profile/internal.h"
+#include "profile/merge.h"
 
 #include <string.h>
 
 bool stacks_init(struct stacks *stacks, uint64_t seed)
 {
-	*stacks = (struct stacks){.seed = seed};
+	*stacks = (struct stacks){.seed = seed, .limit = MERGE_LIMIT};
 	return array_append(&stacks->frames, (struct frame_entry){.function = FUNCTION_NONE}) &&
 	       array_append(&stacks->nodes, (struct trie_node){0}) &&
 	       array_append(&stacks->leaves, (struct leaf){0}) && array_append(&stacks->visited, 0);
@@ -68,13 +69,32 @@ static uint32_t hash_child(const struct stacks *stacks, uint32_t parent, uint64_
 	return (uint32_t)hash_u64((frame ^ stacks->seed) + parent * 0x9e3779b97f4a7c15ull);
 }
 
-static uint32_t add_child(struct profile *profile, uint32_t parent, uint64_t frame, uint32_t hash)
+uint32_t stacks_append_node(struct stacks *stacks, uint32_t parent, uint64_t frame, uint32_t frame_number,
+			    unsigned end)
+{
+	uint32_t number = (uint32_t)stacks->nodes.count;
+	struct frame_entry *entry = &stacks->frames.items[frame_number];
+
+	stacks->nodes.items[stacks->nodes.count++] = (struct trie_node){
+		.frame = frame,
+		.parent = parent,
+		.next_sibling = stacks->nodes.items[parent].first_child,
+		.next_of_frame = entry->nodes,
+		.number = frame_number,
+		.end = end & 15,
+	};
+	stacks->nodes.items[parent].first_child = number;
+	entry->nodes = number;
+	index_add(&stacks->node_index, hash_child(stacks, parent, frame), number);
+	return number;
+}
+
+static uint32_t add_child(struct profile *profile, uint32_t parent, uint64_t frame)
 {
 	struct stacks *stacks = &profile->stacks;
 	uint32_t number = (uint32_t)stacks->nodes.count;
 	uint32_t frame_number = stacks_intern_frame(profile, frame);
-	struct frame_entry *entry = &stacks->frames.items[frame_number];
-	struct trie_node node = {.frame = frame, .parent = parent, .number = frame_number};
+	unsigned end = stacks->nodes.items[parent].end;
 
 	if (!frame_number || stacks->nodes.count >= UINT32_MAX || !index_reserve(&stacks->node_index) ||
 	    !array_reserve(&stacks->nodes, stacks->nodes.count + 1) ||
@@ -82,16 +102,9 @@ static uint32_t add_child(struct profile *profile, uint32_t parent, uint64_t fra
 		return 0;
 	while (stacks->visited.count <= number / 64)
 		stacks->visited.items[stacks->visited.count++] = 0;
-	node.end = stacks->nodes.items[parent].end;
 	if (!parent && FRAME_MODULE(frame) == MODULE_STACK_END && FRAME_OFFSET(frame) < STACK_ENDS)
-		node.end = FRAME_OFFSET(frame) & 15;
-	node.next_sibling = stacks->nodes.items[parent].first_child;
-	stacks->nodes.items[parent].first_child = number;
-	node.next_of_frame = entry->nodes;
-	entry->nodes = number;
-	stacks->nodes.items[stacks->nodes.count++] = node;
-	index_add(&stacks->node_index, hash, number);
-	return number;
+		end = FRAME_OFFSET(frame) & 15;
+	return stacks_append_node(stacks, parent, frame, frame_number, end);
 }
 
 uint32_t stacks_intern_child(struct profile *profile, uint32_t parent, uint64_t frame)
@@ -106,7 +119,7 @@ uint32_t stacks_intern_child(struct profile *profile, uint32_t parent, uint64_t 
 		if (node->frame == frame && node->parent == parent)
 			return number;
 	}
-	return add_child(profile, parent, frame, hash);
+	return add_child(profile, parent, frame);
 }
 
 /* A return address is looked up inside its call: at offset - 1. */

@@ -2,9 +2,9 @@
  *
  * A trie node that samples end in has a leaf, which is what is moved when a name arrives and what is waiting
  * ("dirty") for its samples to be added to the sums.
- * Invariants: frames, nodes and leaves are numbered from 1 and never removed; a parent's number is smaller
- * than its children's. Adding what is known allocates nothing. Errors: 0 or NULL when memory is short;
- * everything stays consistent.
+ * Invariants: frames, nodes and leaves are numbered from 1; only merge.c removes nodes and leaves; a parent's
+ * number is smaller than its children's. Adding what is known allocates nothing. Errors: 0 or NULL when
+ * memory is short; everything stays consistent.
  */
 #ifndef KILN_PROFILE_STACKS_H
 #define KILN_PROFILE_STACKS_H
@@ -63,6 +63,7 @@ struct leaf {
 
 struct stacks {
 	uint64_t seed;
+	uint32_t limit; /* of nodes: then rare stacks are merged (merge.h) */
 	struct index frame_index, node_index;
 	ARRAY(struct frame_entry)
 	frames; /* [0] unused */
@@ -83,6 +84,9 @@ void stacks_deinit(struct stacks *stacks);
 uint32_t stacks_find_frame(const struct stacks *stacks, uint64_t frame);
 uint32_t stacks_intern_frame(struct profile *profile, uint64_t frame);
 uint32_t stacks_intern_child(struct profile *profile, uint32_t parent, uint64_t frame);
+/* Adds a node that is not there yet, for which there is room in nodes, visited and node_index. */
+uint32_t stacks_append_node(struct stacks *stacks, uint32_t parent, uint64_t frame, uint32_t frame_number,
+			    unsigned end);
 /* The trie node of a whole record. */
 uint32_t stacks_intern_record(struct profile *profile, const struct sample_record *record);
 /* The leaf of a node, made when it is the first sample. */

@@ -15,6 +15,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <link.h>
+#include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +24,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #define PAGE 4096
 
@@ -35,7 +38,9 @@ struct order {
 		ORDER_ANONYMOUS, /* at `page` */
 		ORDER_ZERO,
 		ORDER_MEMFD, /* text: its first bytes */
-		ORDER_UNMAP, /* at `page` */
+		ORDER_UNMAP,
+		ORDER_LEAVE,
+		/* the main thread ends, another one goes on */ /* at `page` */
 	} what;
 	unsigned page;
 	char text[128];
@@ -86,8 +91,34 @@ static bool obey(uintptr_t window, const struct order *order)
 		/* Not to be executed any more; the hole is filled, so that nothing else lands there. */
 		return mmap((void *)(window + (uintptr_t)order->page * PAGE), PAGE, PROT_NONE,
 			    MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED;
+	case ORDER_LEAVE:
+		return true;
 	}
 	return false;
+}
+
+static struct {
+	uintptr_t window;
+	int orders, answers;
+} thread_arguments;
+
+static void child_main(uintptr_t window, int orders, int answers);
+
+static void *thread_main(void *arg)
+{
+	child_main(thread_arguments.window, thread_arguments.orders, thread_arguments.answers);
+	return NULL;
+}
+
+static void leave(uintptr_t window, int orders, int answers)
+{
+	pthread_t thread;
+
+	thread_arguments.window = window;
+	thread_arguments.orders = orders;
+	thread_arguments.answers = answers;
+	if (pthread_create(&thread, NULL, thread_main, NULL) == 0)
+		pthread_exit(NULL);
 }
 
 static void child_main(uintptr_t window, int orders, int answers)
@@ -99,6 +130,8 @@ static void child_main(uintptr_t window, int orders, int answers)
 
 		if (write(answers, &done, sizeof(done)) != sizeof(done))
 			break;
+		if (order.what == ORDER_LEAVE)
+			leave(window, orders, answers);
 	}
 	_exit(0);
 }
@@ -547,6 +580,49 @@ static void test_many_modules(void **state)
 	child_stop(&child);
 }
 
+static bool is_main_thread_gone(pid_t pid)
+{
+	char path[64], line[256] = "";
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	file = fopen(path, "re");
+	assert_non_null(file);
+	assert_non_null(fgets(line, sizeof(line), file));
+	fclose(file);
+	return strstr(line, ") Z ");
+}
+
+/* pthread_exit() in main(): /proc/PID/maps is empty from then on, while the process lives. */
+static void test_main_thread_ends(void **state)
+{
+	struct modules_change change;
+	struct scratch scratch;
+	struct child child;
+	time_t give_up;
+	size_t count;
+
+	child_start(&child);
+	count = refresh(&child).count;
+	give_order(&child, ORDER_LEAVE, 0, "");
+	give_up = time(NULL) + 10;
+	while (!is_main_thread_gone(child.pid)) {
+		assert_true(time(NULL) < give_up);
+		sched_yield();
+	}
+	change = refresh(&child);
+	assert_true(change.count >= count);
+	/* And what is mapped later is seen and opened, by its path. */
+	scratch_create(&scratch, "late");
+	give_order(&child, ORDER_MAP, 3, scratch.path);
+	change = refresh(&child);
+	assert_int_equal(change.fresh_count, 1);
+	assert_true(change.fresh[0]->fd >= 0);
+	assert_non_null(find_page(&child, &change, 3));
+	scratch_destroy(&scratch);
+	child_stop(&child);
+}
+
 static void test_target_ends(void **state)
 {
 	struct child child;
@@ -620,6 +696,7 @@ int main(void)
 		cmocka_unit_test(test_rewritten_while_unmapped),
 		cmocka_unit_test(test_out_of_fds),
 		cmocka_unit_test(test_many_modules),
+		cmocka_unit_test(test_main_thread_ends),
 		cmocka_unit_test(test_target_ends),
 		cmocka_unit_test(test_vdso_image),
 		cmocka_unit_test(test_kernel_symbols),

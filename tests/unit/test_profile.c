@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #define A     16
@@ -481,6 +482,23 @@ static void test_events(void **state)
 	assert_int_equal(profile_get_event(profile, 1).time_ns, 9);
 }
 
+/* A target that execs all day does not fill the memory. */
+static void test_too_many_events(void **state)
+{
+	struct profile *profile = *state;
+	char text[32];
+
+	for (unsigned i = 0; i < 20000; i++) {
+		snprintf(text, sizeof(text), "exec: %u", i);
+		assert_null(profile_add_event(profile, i, text));
+	}
+	assert_int_equal(profile_count_events(profile), 10001);
+	assert_string_equal(profile_get_event(profile, 9999).text, "exec: 9999");
+	assert_string_equal(profile_get_event(profile, 10000).text, "more events came, and are not kept");
+	assert_int_equal(profile_get_event(profile, 10000).time_ns, 10000);
+	assert_true(profile->strings.items.count < 10100);
+}
+
 static void test_revision_grows(void **state)
 {
 	struct profile *profile = *state;
@@ -532,6 +550,7 @@ int main(void)
 		TEST(test_module_is_announced_late),
 		TEST(test_facts_are_copied),
 		TEST(test_events),
+		TEST(test_too_many_events),
 		TEST(test_revision_grows),
 		TEST(test_nothing_at_all),
 	};

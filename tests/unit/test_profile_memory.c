@@ -215,6 +215,8 @@ static bool run(long after, long count)
 		error_destroy(error);
 		return true;
 	}
+	/* So that rare stacks are merged on the way. */
+	profile->stacks.limit = 700;
 	feed(profile, SAMPLES);
 	has_failed = failures < count;
 	until_failure = -1;
@@ -230,6 +232,7 @@ static bool run(long after, long count)
 	until_failure = -1;
 	check_sums(profile, 3 * SAMPLES);
 	check_places(profile);
+	assert_true(stacks_find_frame(&profile->stacks, FRAME(MODULE_MERGED, 0)));
 	profile_destroy(profile);
 	return has_failed;
 }
