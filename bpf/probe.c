@@ -228,7 +228,7 @@ static void on_table(void *arg, uint32_t module, int fd, const char *why)
 	if (error)
 		snprintf(probe->table_note, sizeof(probe->table_note), "%.80s: %.150s", name,
 			 error_get_message(error));
-	else if (table < 0)
+	else if (table < 0 && *why)
 		snprintf(probe->table_note, sizeof(probe->table_note), "%.80s: %.150s", name, why);
 	error_destroy(error);
 	send_tables(probe);
@@ -696,11 +696,16 @@ static int serve(struct probe *probe)
 /* What kiln started ends with kiln: not released, it never ran; else it is asked to end. */
 static void end_command(struct probe *probe)
 {
+	struct stat output;
+
 	if (!probe->launch.pid)
 		return;
 	launch_abort(&probe->launch);
 	if (probe->target && target_is_alive(probe->target))
 		kill(-probe->target->pid, SIGTERM);
+	/* The file is named on the screen: one that was never written to is only litter. */
+	if (*output_path && stat(output_path, &output) == 0 && !output.st_size)
+		unlink(output_path);
 	/* A command that is slow to end must not keep the terminal. */
 	if (!probe->options->is_dashboard && tcgetpgrp(STDIN_FILENO) == probe->launch.pid)
 		tcsetpgrp(STDIN_FILENO, getpgrp());

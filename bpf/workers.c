@@ -181,6 +181,8 @@ static bool on_table(struct workers *workers, struct message *message)
 	error_destroy(loop_set_timer(workers->deadline, 0, 0));
 	if (table->status == TABLE_OK && message->fds[0] >= 0)
 		answer_table(workers, index, take_fd(&message->fds[0]), "");
+	else if (table->status == TABLE_NO_EH_FRAME)
+		answer_table(workers, index, -1, "");
 	else
 		answer_table(workers, index, -1, *why ? why : "no table");
 	build_next(workers);

@@ -21,7 +21,8 @@
 struct workers;
 
 struct workers_ops {
-	/* A table came (fd: sealed memfd, the callee's), or why there is none (fd -1). */
+	/* A table came (fd: sealed memfd, the callee's), or why there is none (fd -1); why is empty where the
+	 * module has nothing to unwind: libraries of data are no fault. */
 	void (*table)(void *arg, uint32_t module, int fd, const char *why);
 	/* A (new) names worker: its socket for kiln, the callee's; generation counts them from 1. */
 	void (*names_socket)(void *arg, int fd, uint32_t generation);

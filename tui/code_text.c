@@ -41,7 +41,7 @@ enum style code_get_kind(const struct profile *profile, uint32_t module_id)
 		return STYLE_KIND_KERNEL;
 	if (module_id == MODULE_ANONYMOUS)
 		return STYLE_KIND_JIT;
-	if (module_id == MODULE_UNKNOWN || module_id == MODULE_STACK_END ||
+	if (module_id == MODULE_UNKNOWN || module_id == MODULE_STACK_END || module_id == MODULE_MERGED ||
 	    !profile_find_module(profile, module_id, &module))
 		return STYLE_KIND_UNKNOWN;
 	if (module.kind == MODULE_KIND_ANONYMOUS)
@@ -173,7 +173,8 @@ void code_write_detail(const struct profile *profile, uint32_t number, const cha
 	if (*function.file && wanted + 1 + canvas_text_width(place) <= left)
 		snprintf(tail, sizeof(tail), " %s", place);
 	snprintf(with_module, sizeof(with_module), "%s %s", tail, function.module_name);
-	if (function.module != MODULE_STACK_END && function.module != MODULE_KERNEL && /* [k] says it */
+	if (function.module != MODULE_STACK_END && function.module != MODULE_MERGED &&
+	    function.module != MODULE_KERNEL && /* [k] says it */
 	    strcmp(function.module_name, name) && wanted + canvas_text_width(with_module) <= left)
 		behind = with_module;
 	if (behind == with_module && !strcmp(place, "stripped") &&
