@@ -80,6 +80,9 @@ static void on_change(void *arg, enum session_change change)
 			end(live);
 		return;
 	case SESSION_LOST:
+		/* The shell has taken the terminal back: restoring it, and the last words, come from the
+		 * background. */
+		signal(SIGTTOU, SIG_IGN);
 		live->was_lost = true;
 		end(live);
 		return;
@@ -365,8 +368,8 @@ static int interface_main(void *arg, int probe_fd)
 	struct live *live = arg;
 	int status;
 
-	/* In the background, after the shell took the terminal back, the last words must still come out. */
-	signal(SIGTTOU, SIG_IGN);
+	/* A key typed for the shell, when the probe has died, must not stop what saves the data. */
+	signal(SIGTTIN, SIG_IGN);
 	status = live_print_error(run_interface(live, probe_fd));
 	session_destroy(live->session);
 	loop_destroy(live->loop);

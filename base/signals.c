@@ -7,8 +7,8 @@
 
 void signals_reset(void)
 {
-	/* By the system call: glibc refuses to touch 32 and 33, which it uses for threads, and a launcher may have
-	 * left them ignored. All zeros is the kernel's struct sigaction for the default action. */
+	/* By the system call: glibc refuses to touch 32 and 33, which it uses for threads, and a launcher may
+	 * have left them ignored. All zeros is the kernel's struct sigaction for the default action. */
 	static const unsigned long default_action[4];
 	sigset_t none;
 

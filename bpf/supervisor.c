@@ -57,7 +57,7 @@ struct error *supervisor_fork_interface(uid_t uid, gid_t gid, int (*interface_ma
 
 		keep_only(&mine, 1);
 		signals_reset();
-	signal(SIGPIPE, SIG_IGN);
+		signal(SIGPIPE, SIG_IGN);
 		die(privileges_drop_to_user(uid, gid));
 		status = interface_main(arg, mine);
 		fflush(NULL);

@@ -112,6 +112,16 @@ def test_32_bit_target():
             expect_words(h.expect_exit(5, "record", "-p", process.pid, "-d", "1"), "32")
 
 
+def test_kernel_without_btf():
+    h.need_root()
+    with h.workload("hot-split") as target:
+        script = f"mount -t tmpfs none /sys/kernel/btf && exec {h.KILN} record -d 1 -o /dev/null -p {target.pid}"
+        result = subprocess.run(["unshare", "-m", "sh", "-c", script], capture_output=True, text=True, timeout=60,
+                                check=False)
+        h.expect(result.returncode == 5, f"exit {result.returncode}: {result.stdout}{result.stderr}")
+        expect_words(result, "BTF")
+
+
 def test_bad_files():
     with h.scratch() as directory:
         for name, content in (("empty", b""), ("text", b"hello\n" * 100), ("half", b"SQLite format 3\0" + b"\0" * 50)):
@@ -150,4 +160,4 @@ def test_command_that_cannot_run():
 
 h.main([test_help_and_version, test_not_built_yet, test_unknown_option_names_the_nearest, test_no_such_target, test_zombie,
         test_ambiguous_name, test_kiln_itself_is_no_target, test_a_thread_means_its_process, test_no_privilege,
-        test_32_bit_target, test_bad_files, test_doctor, test_command_that_cannot_run])
+        test_32_bit_target, test_kernel_without_btf, test_bad_files, test_doctor, test_command_that_cannot_run])
