@@ -202,12 +202,19 @@ def is_alive(pid):
         return False
 
 
+def session_of(pid):
+    try:
+        return os.getsid(pid)
+    except ProcessLookupError:
+        return None
+
+
 def roles(probe_pid):
     """The processes of one kiln: the probe's children are the interface (in its session) and the workers."""
     children = [pid for pid, parent in kiln_processes() if parent == probe_pid]
-    session = os.getsid(probe_pid)
-    interface = [pid for pid in children if os.getsid(pid) == session]
-    workers = [pid for pid in children if os.getsid(pid) != session]
+    session = session_of(probe_pid)
+    interface = [pid for pid in children if session_of(pid) == session]
+    workers = [pid for pid in children if session_of(pid) not in (None, session)]
     return {"probe": [probe_pid], "interface": interface, "workers": workers}
 
 
