@@ -95,7 +95,8 @@ def compare(program, seconds=SECONDS, least=10000):
 
 
 def test_redis_server_under_load():
-    compare(redis)
+    # Here a timer meets redis less often than its CPU time says (perf alone: 709 to 924 a second instead of 999).
+    compare(redis, seconds=17)
 
 
 def test_sqlite3_in_a_recursive_query():
