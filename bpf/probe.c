@@ -1,332 +1,24 @@
 /* The probe's course: find the target and check rights (an error ends it here) → fork interface and workers →
  * give up what is not needed → load and attach → serve until the interface has ended. */
-#include "bpf/probe.h"
+#include "bpf/probe_internal.h"
 
-#include "base/channel.h"
 #include "base/cleanup.h"
-#include "base/loop.h"
 #include "base/terminal.h"
-#include "bpf/collector.h"
 #include "bpf/doctor.h"
-#include "bpf/launch.h"
-#include "bpf/messages.h"
-#include "bpf/modules.h"
 #include "bpf/privileges.h"
-#include "bpf/supervisor.h"
-#include "bpf/target.h"
-#include "bpf/workers.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 /* Sampling begins when the first tables are there, or after so long. */
 #define FIRST_TABLES_MS 500
-/* Tables that come within so long are published together. */
-#define FLUSH_MS 3
-/* Between two looks at the target's mappings: short while they change, longer while they do not. */
-#define REFRESH_LEAST_MS 10
-#define REFRESH_MOST_MS	 250
-/* A look takes at most one part in so many of a CPU, however many mappings there are: the target, too, waits
- * for its mmap_lock meanwhile. */
-#define REFRESH_SHARE 30
-
-struct probe {
-	const struct probe_options *options;
-	struct loop *loop;
-	struct child interface;
-	struct channel *kiln;
-	struct workers *workers;
-	struct target *target;
-	struct launch launch; /* pid 0: the target was running before */
-	struct modules *modules;
-	struct collector *collector;
-	struct loop_source *refresh_timer, *start_timer, *flush_timer;
-	bool is_flush_due;
-	unsigned refresh_ms;
-	uint64_t last_refresh_ns, last_refresh_cost_ns;
-	uint64_t published_execs; /* exec count of the mappings that the walker has */
-	bool is_publish_due;
-	uint64_t told_forks;
-	size_t tables_ready, tables_total;
-	char table_note[240];
-	bool is_collecting, was_seen_exiting, has_exit_record;
-	uid_t uid;
-	gid_t gid;
-};
-
-/* Static, so that the interface, forked later, has it too. */
-static char output_path[64];
-
-const char *probe_get_output_path(void)
-{
-	return output_path;
-}
-
-static uint64_t clock_ns(clockid_t clock)
-{
-	struct timespec now;
-
-	clock_gettime(clock, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
-static void copy_text(char *ret, size_t capacity, const char *text)
-{
-	snprintf(ret, capacity, "%s", text ? text : "");
-}
-
-/* ---- telling kiln ---- */
-
-static void send_to_kiln(struct probe *probe, uint32_t type, const void *payload, size_t length)
-{
-	if (probe->kiln)
-		error_destroy(channel_send(probe->kiln, type, payload, length, NULL, 0));
-}
-
-static void send_failed(struct probe *probe, struct error *error)
-{
-	struct failed_message message = {.code = error_get_code(error)};
-
-	copy_text(message.message, sizeof(message.message), error_get_message(error));
-	copy_text(message.hint, sizeof(message.hint), error_get_hint(error));
-	error_destroy(error);
-	send_to_kiln(probe, PROBE_FAILED, &message, sizeof(message));
-}
-
-static void send_note(struct probe *probe, const char *text)
-{
-	struct event_message message = {.kind = EVENT_NOTE, .time_ns = clock_ns(CLOCK_MONOTONIC)};
-
-	copy_text(message.text, sizeof(message.text), text);
-	send_to_kiln(probe, PROBE_EVENT, &message, sizeof(message));
-}
-
-static void send_target(struct probe *probe)
-{
-	struct target_message message = {.pid = (uint32_t)probe->target->pid};
-
-	copy_text(message.comm, sizeof(message.comm), probe->target->comm);
-	copy_text(message.exe, sizeof(message.exe), probe->target->exe);
-	copy_text(message.cmdline, sizeof(message.cmdline), probe->target->cmdline);
-	send_to_kiln(probe, PROBE_TARGET, &message, sizeof(message));
-}
-
-static void send_pids(void *arg)
-{
-	struct probe *probe = arg;
-	struct pids_message message = {.count = 2,
-				       .pids = {(uint32_t)getpid(), (uint32_t)probe->interface.pid}};
-	pid_t workers[2];
-	size_t count = probe->workers ? workers_get_pids(probe->workers, workers) : 0;
-
-	for (size_t i = 0; i < count; i++) {
-		if (workers[i] > 0)
-			message.pids[message.count++] = (uint32_t)workers[i];
-	}
-	send_to_kiln(probe, PROBE_PIDS, &message, sizeof(message));
-}
-
-static void send_tables(struct probe *probe)
-{
-	struct tables_message message = {
-		.ready = (uint32_t)probe->tables_ready,
-		.total = (uint32_t)probe->tables_total,
-	};
-
-	copy_text(message.note, sizeof(message.note), probe->table_note);
-	send_to_kiln(probe, PROBE_TABLES, &message, sizeof(message));
-}
-
-/* ---- modules and tables ---- */
-
-static void announce_module(struct probe *probe, uint32_t id, enum module_kind kind, const char *shown,
-			    int fd, uint64_t size_bytes, bool wants_table)
-{
-	struct probe_module_message message = {.module = id, .kind = kind, .size_bytes = size_bytes};
-	struct error *error;
-
-	copy_text(message.path, sizeof(message.path), shown);
-	/* The workers first: what kiln asks them must have arrived. */
-	if (fd >= 0) {
-		probe->tables_total += wants_table;
-		error = workers_add_module(probe->workers, id, kind, fd, size_bytes, wants_table);
-		if (error)
-			send_note(probe, error_get_message(error));
-		error_destroy(error);
-	}
-	send_to_kiln(probe, PROBE_MODULE, &message,
-		     offsetof(struct probe_module_message, path) + strlen(message.path) + 1);
-}
-
-/* What every target has: the vDSO, and the kernel's names. Their fds live as long as the process. */
-static void announce_fixed_modules(struct probe *probe)
-{
-	int fd = -1;
-	struct stat status;
-	struct error *error = modules_open_vdso(&fd);
-
-	if (!error && fstat(fd, &status) == 0)
-		announce_module(probe, MODULE_VDSO, MODULE_KIND_VDSO, "[vdso]", fd, (uint64_t)status.st_size,
-				true);
-	error_destroy(error);
-	fd = -1;
-	error = modules_open_kernel(&fd);
-	if (error)
-		send_note(probe, error_get_message(error));
-	else if (fstat(fd, &status) == 0)
-		announce_module(probe, MODULE_KERNEL, MODULE_KIND_KERNEL, "[kernel]", fd,
-				(uint64_t)status.st_size, false);
-	error_destroy(error);
-}
-
-static const char *last_component(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	return slash ? slash + 1 : path;
-}
-
-static void announce_fresh(struct probe *probe, const struct modules_change *change)
-{
-	for (size_t i = 0; i < change->fresh_count; i++) {
-		const struct target_module *module = change->fresh[i];
-
-		announce_module(probe, module->id, MODULE_KIND_FILE, module->shown, module->fd,
-				module->size_bytes, module->fd >= 0);
-		if (module->why) {
-			char text[240];
-
-			snprintf(text, sizeof(text), "%.80s: %.150s", last_component(module->shown),
-				 module->why);
-			send_note(probe, text);
-		}
-	}
-	if (change->fresh_count)
-		send_tables(probe);
-}
-
-static void on_table(void *arg, uint32_t module, int fd, const char *why)
-{
-	struct probe *probe = arg;
-	_cleanup_close_ int table = fd;
-	struct error *error = NULL;
-	const struct target_module *about = modules_get(probe->modules, module);
-	const char *name = about ? last_component(about->shown) : "[vdso]";
-
-	probe->table_note[0] = '\0';
-	probe->tables_ready++;
-	if (table >= 0)
-		error = collector_queue_table(probe->collector, module, table);
-	if (error)
-		snprintf(probe->table_note, sizeof(probe->table_note), "%.80s: %.150s", name,
-			 error_get_message(error));
-	else if (table < 0 && *why)
-		snprintf(probe->table_note, sizeof(probe->table_note), "%.80s: %.150s", name, why);
-	error_destroy(error);
-	send_tables(probe);
-	/* Publishing waits for the kernel: what comes within a moment goes in one flush. */
-	if (!probe->is_flush_due)
-		error_destroy(loop_set_timer(probe->flush_timer, FLUSH_MS, 0));
-	probe->is_flush_due = true;
-}
-
-static void on_flush_timer(void *arg)
-{
-	struct probe *probe = arg;
-	struct error *error = collector_flush_tables(probe->collector);
-
-	probe->is_flush_due = false;
-	if (error)
-		send_note(probe, error_get_message(error));
-	error_destroy(error);
-	if (!workers_count_waiting(probe->workers) && !probe->is_collecting && probe->start_timer)
-		error_destroy(loop_set_timer(probe->start_timer, 1, 0));
-}
-
-static void on_names_socket(void *arg, int fd, uint32_t generation)
-{
-	struct worker_message message = {.generation = generation};
-	struct probe *probe = arg;
-	_cleanup_close_ int socket = fd;
-
-	if (probe->kiln)
-		error_destroy(channel_send(probe->kiln, PROBE_WORKER, &message, sizeof(message), &socket, 1));
-}
-
-static const struct workers_ops workers_ops = {
-	.table = on_table,
-	.names_socket = on_names_socket,
-	.pids = send_pids,
-};
-
-/* ---- mappings ---- */
-
-static struct error *refresh(struct probe *probe)
-{
-	/* Before the mappings: if an exec comes in between, the walker sees that they are not its. */
-	uint64_t exec_count = collector_read_exec_count(probe->collector);
-	uint64_t used_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
-	struct modules_change change;
-	struct error *error;
-
-	probe->last_refresh_ns = clock_ns(CLOCK_MONOTONIC);
-	error = modules_refresh(probe->modules, probe->target, &change);
-	probe->last_refresh_cost_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - used_ns;
-	if (error)
-		return error;
-	announce_fresh(probe, &change);
-	if (change.changed)
-		probe->refresh_ms = REFRESH_LEAST_MS;
-	else if ((probe->refresh_ms *= 2) > REFRESH_MOST_MS)
-		probe->refresh_ms = REFRESH_MOST_MS;
-	/* Kept until it has succeeded. The same mappings after an exec must be published too: the walker
-	 * follows none that were read before. */
-	probe->is_publish_due |= change.changed || exec_count != probe->published_execs;
-	if (!probe->is_publish_due)
-		return NULL;
-	error = collector_publish_mappings(probe->collector, change.mappings, change.count, exec_count);
-	probe->is_publish_due = error != NULL;
-	if (!error)
-		probe->published_execs = exec_count;
-	return error;
-}
-
-static void refresh_or_say(struct probe *probe)
-{
-	struct error *error = refresh(probe);
-
-	/* A target that has just ended is told by its exit. */
-	if (error && error_get_code(error) != ERROR_NO_TARGET)
-		send_note(probe, error_get_message(error));
-	error_destroy(error);
-}
-
-static void on_refresh_timer(void *arg)
-{
-	refresh_or_say(arg);
-}
-
-/* Look again, but not more often than the pace allows. */
-static void refresh_soon(struct probe *probe)
-{
-	uint64_t since_ms = (clock_ns(CLOCK_MONOTONIC) - probe->last_refresh_ns) / 1000000;
-	uint64_t pace_ms = probe->last_refresh_cost_ns * REFRESH_SHARE / 1000000;
-
-	if (pace_ms < probe->refresh_ms)
-		pace_ms = probe->refresh_ms;
-	if (since_ms >= pace_ms)
-		refresh_or_say(probe);
-	else
-		error_destroy(loop_set_timer(probe->refresh_timer, (unsigned)(pace_ms - since_ms), 0));
-}
 
 /* ---- the target's life ---- */
 
@@ -338,13 +30,13 @@ static void on_exec(struct probe *probe, const struct control_record *record)
 	if (!error)
 		error = target_check_machine(probe->target);
 	if (error)
-		send_note(probe, error_get_message(error));
+		probe_send_note(probe, error_get_message(error));
 	error_destroy(error);
 	probe->refresh_ms = REFRESH_LEAST_MS;
 	/* A target that does nothing but exec must not keep the probe busy. */
-	refresh_soon(probe);
-	send_target(probe);
-	send_to_kiln(probe, PROBE_EVENT, &message, sizeof(message));
+	probe_refresh_soon(probe);
+	probe_send_target(probe);
+	probe_send(probe, PROBE_EVENT, &message, sizeof(message));
 }
 
 /* Forks that came too thick to be told one by one. */
@@ -357,7 +49,7 @@ static void tell_forks(struct probe *probe, uint64_t count)
 	snprintf(text, sizeof(text), "fork: %llu more children (not profiled)",
 		 (unsigned long long)(count - probe->told_forks));
 	probe->told_forks = count;
-	send_note(probe, text);
+	probe_send_note(probe, text);
 }
 
 static void on_fork(struct probe *probe, const struct control_record *record)
@@ -366,7 +58,7 @@ static void on_fork(struct probe *probe, const struct control_record *record)
 
 	tell_forks(probe, record->value - 1);
 	probe->told_forks = record->value;
-	send_to_kiln(probe, PROBE_EVENT, &message, sizeof(message));
+	probe_send(probe, PROBE_EVENT, &message, sizeof(message));
 }
 
 static void send_exit(struct probe *probe, uint64_t time_ns, uint64_t status, uint64_t cpu_ns)
@@ -379,7 +71,7 @@ static void send_exit(struct probe *probe, uint64_t time_ns, uint64_t status, ui
 	probe->has_exit_record = true;
 	if (probe->collector)
 		tell_forks(probe, collector_read_fork_count(probe->collector));
-	send_to_kiln(probe, PROBE_EVENT, &message, sizeof(message));
+	probe_send(probe, PROBE_EVENT, &message, sizeof(message));
 }
 
 static void on_control(void *arg, const struct control_record *record)
@@ -398,7 +90,7 @@ static void on_control(void *arg, const struct control_record *record)
 		return;
 	case CONTROL_UNKNOWN_PC:
 		/* A pc in no known mapping. */
-		refresh_soon(probe);
+		probe_refresh_soon(probe);
 		return;
 	}
 }
@@ -420,7 +112,7 @@ static void on_target_gone(void *arg, uint32_t events)
 	pidfd_source = NULL;
 	if (probe->collector)
 		collector_read_control(probe->collector, on_control, probe);
-	send_exit(probe, clock_ns(CLOCK_MONOTONIC), ~0ull, 0);
+	send_exit(probe, probe_clock_ns(CLOCK_MONOTONIC), ~0ull, 0);
 	if (probe->collector)
 		error_destroy(collector_disable(probe->collector));
 }
@@ -438,17 +130,18 @@ static struct error *watch(struct probe *probe)
 		error = loop_add_fd(probe->loop, probe->target->pidfd, EPOLLIN, on_target_gone, probe,
 				    &pidfd_source);
 	if (!error)
-		error = loop_add_timer(probe->loop, 0, 0, on_refresh_timer, probe, &probe->refresh_timer);
+		error = loop_add_timer(probe->loop, 0, 0, probe_on_refresh_timer, probe,
+				       &probe->refresh_timer);
 	if (!error)
-		error = loop_add_timer(probe->loop, 0, 0, on_flush_timer, probe, &probe->flush_timer);
+		error = loop_add_timer(probe->loop, 0, 0, probe_on_flush_timer, probe, &probe->flush_timer);
 	return error;
 }
 
 static struct error *send_ready(struct probe *probe)
 {
 	struct ready_message message = {
-		.start_ns = clock_ns(CLOCK_MONOTONIC),
-		.start_unix_ns = clock_ns(CLOCK_REALTIME),
+		.start_ns = probe_clock_ns(CLOCK_MONOTONIC),
+		.start_unix_ns = probe_clock_ns(CLOCK_REALTIME),
 		.ring_bytes = collector_get_ring_bytes(probe->collector),
 		.cpu_count = collector_get_cpu_count(probe->collector),
 		.uses_cpu_clock = collector_get_clock(probe->collector) == SAMPLER_CPU_CLOCK,
@@ -475,7 +168,7 @@ static void start_collecting(void *arg)
 	if (!error && probe->launch.pid)
 		error = launch_release(&probe->launch, probe->options->command[0]);
 	if (error)
-		send_failed(probe, error);
+		probe_send_failed(probe, error);
 }
 
 static struct error *load(struct probe *probe)
@@ -499,10 +192,10 @@ static struct error *load(struct probe *probe)
 		error = watch(probe);
 	if (error)
 		return error;
-	announce_fixed_modules(probe);
+	probe_announce_fixed_modules(probe);
 	/* A command that has not called exec yet has nothing of its own mapped. */
 	if (!probe->launch.pid)
-		error = refresh(probe);
+		error = probe_refresh(probe);
 	if (!error)
 		error = loop_add_timer(probe->loop, probe->launch.pid ? 1 : FIRST_TABLES_MS, 0,
 				       start_collecting, probe, &probe->start_timer);
@@ -530,7 +223,7 @@ static void on_kiln_message(void *arg, struct message *message)
 	case KILN_PAUSE:
 		if (probe->collector)
 			error_destroy(collector_disable(probe->collector));
-		send_to_kiln(probe, PROBE_PAUSED, NULL, 0);
+		probe_send(probe, PROBE_PAUSED, NULL, 0);
 		return;
 	case KILN_STOPPED:
 		stop_with_kiln(probe);
@@ -570,21 +263,6 @@ static void on_interface_exit(struct probe *probe, int status)
 	loop_quit(probe->loop, ERROR_GENERAL);
 }
 
-/* A command in the terminal's foreground was stopped by ^Z: the shell must get its prompt, so kiln stops with
- * it; `fg` continues both. */
-static void stop_with_command(struct probe *probe)
-{
-	pid_t front = tcgetpgrp(STDIN_FILENO);
-
-	if (front != probe->launch.pid)
-		return;
-	tcsetpgrp(STDIN_FILENO, getpgrp());
-	kill(0, SIGSTOP);
-	if (tcgetpgrp(STDIN_FILENO) == getpgrp())
-		tcsetpgrp(STDIN_FILENO, front);
-	kill(-front, SIGCONT);
-}
-
 static void reap(struct probe *probe)
 {
 	int status;
@@ -599,7 +277,7 @@ static void reap(struct probe *probe)
 	}
 	if (probe->launch.pid && waitpid(probe->launch.pid, &status, WNOHANG | WUNTRACED) > 0 &&
 	    WIFSTOPPED(status))
-		stop_with_command(probe);
+		probe_stop_with_command(probe);
 }
 
 static void on_signal(void *arg, int signal)
@@ -609,7 +287,7 @@ static void on_signal(void *arg, int signal)
 	if (signal == SIGCHLD)
 		reap(probe);
 	else
-		send_to_kiln(probe, PROBE_END, NULL, 0);
+		probe_send(probe, PROBE_END, NULL, 0);
 }
 
 static struct error *take_signals(struct probe *probe)
@@ -643,7 +321,7 @@ static struct error *fork_children(struct probe *probe)
 		error = channel_create(probe->loop, probe->interface.socket, on_kiln_message, on_kiln_closed,
 				       probe, &probe->kiln);
 	if (!error)
-		error = workers_start(probe->loop, probe->options->worker_main, &workers_ops, probe,
+		error = workers_start(probe->loop, probe->options->worker_main, &probe_workers_ops, probe,
 				      &probe->workers);
 	return error;
 }
@@ -665,8 +343,8 @@ static void start(void *arg)
 
 	loop_remove(probe->start_timer);
 	probe->start_timer = NULL;
-	send_target(probe);
-	send_pids(probe);
+	probe_send_target(probe);
+	probe_send_pids(probe);
 	error = privileges_keep_least(PRIVILEGES_KEEP_FORKING | (needs_admin() ? PRIVILEGES_KEEP_ADMIN : 0));
 	if (!error)
 		error = modules_create(&probe->modules);
@@ -675,7 +353,7 @@ static void start(void *arg)
 	if (!error)
 		error = privileges_keep_least(PRIVILEGES_KEEP_FORKING);
 	if (error)
-		send_failed(probe, error);
+		probe_send_failed(probe, error);
 }
 
 static int serve(struct probe *probe)
@@ -686,29 +364,11 @@ static int serve(struct probe *probe)
 	if (!error)
 		error = loop_add_timer(probe->loop, 1, 0, start, probe, &probe->start_timer);
 	if (error)
-		send_failed(probe, error);
+		probe_send_failed(probe, error);
 	if (!probe->loop)
 		return ERROR_GENERAL;
 	status = loop_run(probe->loop);
 	return status;
-}
-
-/* What kiln started ends with kiln: not released, it never ran; else it is asked to end. */
-static void end_command(struct probe *probe)
-{
-	struct stat output;
-
-	if (!probe->launch.pid)
-		return;
-	launch_abort(&probe->launch);
-	if (probe->target && target_is_alive(probe->target))
-		kill(-probe->target->pid, SIGTERM);
-	/* The file is named on the screen: one that was never written to is only litter. */
-	if (*output_path && stat(output_path, &output) == 0 && !output.st_size)
-		unlink(output_path);
-	/* A command that is slow to end must not keep the terminal. */
-	if (!probe->options->is_dashboard && tcgetpgrp(STDIN_FILENO) == probe->launch.pid)
-		tcsetpgrp(STDIN_FILENO, getpgrp());
 }
 
 static void clean_up(struct probe *probe)
@@ -716,55 +376,13 @@ static void clean_up(struct probe *probe)
 	collector_destroy(probe->collector);
 	workers_destroy(probe->workers);
 	channel_destroy(probe->kiln);
-	end_command(probe);
+	probe_end_command(probe);
 	modules_destroy(probe->modules);
 	target_destroy(probe->target);
 	loop_destroy(probe->loop);
 }
 
 /* ---- the target ---- */
-
-/* Under the dashboard the terminal is the screen's: CMD reads nothing, and writes to a file. */
-static struct error *redirect_command(struct probe *probe, struct launch_options *launch)
-{
-	snprintf(output_path, sizeof(output_path), "/tmp/kiln-output-XXXXXX");
-	launch->stdout_fd = mkostemp(output_path, O_CLOEXEC);
-	launch->stdin_fd = launch_open_null();
-	if (launch->stdout_fd < 0 || launch->stdin_fd < 0)
-		return error_create(ERROR_GENERAL, errno, NULL, "%s", output_path);
-	launch->stderr_fd = launch->stdout_fd;
-	if (fchown(launch->stdout_fd, probe->uid, probe->gid)) {
-		/* Without the right to give it away, it is the user's already. */
-	}
-	return NULL;
-}
-
-static struct error *start_command(struct probe *probe)
-{
-	const struct probe_options *options = probe->options;
-	struct launch_options launch = {
-		.argv = options->command,
-		.uid = probe->uid,
-		.gid = probe->gid,
-		.as_root = options->as_root,
-		.own_group = true,
-		.in_foreground = !options->is_dashboard,
-		.stdin_fd = -1,
-		.stdout_fd = -1,
-		.stderr_fd = -1,
-	};
-	struct error *error = options->is_dashboard ? redirect_command(probe, &launch) : NULL;
-
-	if (!error)
-		error = launch_prepare(&launch, &probe->launch);
-	if (!error)
-		error = target_open(probe->launch.pid, &probe->target);
-	if (options->is_dashboard) {
-		cleanup_close(&launch.stdin_fd);
-		cleanup_close(&launch.stdout_fd);
-	}
-	return error;
-}
 
 static struct error *find_target(struct probe *probe)
 {
@@ -788,7 +406,7 @@ static struct error *find_target(struct probe *probe)
 		return privileges_check(what, probe->target->uid, typed);
 	}
 	error = privileges_check("run", probe->uid, typed);
-	return error ? error : start_command(probe);
+	return error ? error : probe_start_command(probe);
 }
 
 struct error *probe_run(const struct probe_options *options, int *ret_status)

@@ -1,0 +1,74 @@
+/* What the files of the probe share (probe.c: its course; probe_words.c: what it tells kiln; probe_modules.c:
+ * modules, tables, mappings; probe_command.c: a command that kiln started). Nobody else includes this. */
+#ifndef KILN_BPF_PROBE_INTERNAL_H
+#define KILN_BPF_PROBE_INTERNAL_H
+
+#include "base/channel.h"
+#include "base/loop.h"
+#include "bpf/collector.h"
+#include "bpf/launch.h"
+#include "bpf/messages.h"
+#include "bpf/modules.h"
+#include "bpf/probe.h"
+#include "bpf/supervisor.h"
+#include "bpf/target.h"
+#include "bpf/workers.h"
+
+/* Between two looks at the target's mappings: short while they change, longer while they do not. */
+#define REFRESH_LEAST_MS 10
+#define REFRESH_MOST_MS	 250
+
+struct probe {
+	const struct probe_options *options;
+	struct loop *loop;
+	struct child interface;
+	struct channel *kiln;
+	struct workers *workers;
+	struct target *target;
+	struct launch launch; /* pid 0: the target was running before */
+	struct modules *modules;
+	struct collector *collector;
+	struct loop_source *refresh_timer, *start_timer, *flush_timer;
+	bool is_flush_due;
+	unsigned refresh_ms;
+	uint64_t last_refresh_ns, last_refresh_cost_ns;
+	uint64_t published_execs; /* exec count of the mappings that the walker has */
+	bool is_publish_due;
+	uint64_t told_forks;
+	size_t tables_ready, tables_total;
+	char table_note[240];
+	bool is_collecting, was_seen_exiting, has_exit_record;
+	uid_t uid;
+	gid_t gid;
+};
+
+/* ---- probe_words.c ---- */
+uint64_t probe_clock_ns(clockid_t clock);
+void probe_copy_text(char *ret, size_t capacity, const char *text);
+void probe_send(struct probe *probe, uint32_t type, const void *payload, size_t length);
+void probe_send_failed(struct probe *probe, struct error *error); /* takes the error */
+void probe_send_note(struct probe *probe, const char *text);
+void probe_send_target(struct probe *probe);
+void probe_send_pids(void *probe);
+void probe_send_tables(struct probe *probe);
+
+/* ---- probe_modules.c ---- */
+extern const struct workers_ops probe_workers_ops;
+/* What every target has: the vDSO, and the kernel's names. */
+void probe_announce_fixed_modules(struct probe *probe);
+/* Reads the target's mappings, hands out new modules, publishes what has changed. */
+struct error *probe_refresh(struct probe *probe);
+void probe_refresh_or_say(struct probe *probe);
+/* As soon as the pace allows. */
+void probe_refresh_soon(struct probe *probe);
+void probe_on_refresh_timer(void *probe);
+void probe_on_flush_timer(void *probe);
+
+/* ---- probe_command.c ---- */
+/* Forks the command, which waits; it is the target then. */
+struct error *probe_start_command(struct probe *probe);
+/* It was stopped: gives the shell its prompt, and goes on with it. */
+void probe_stop_with_command(struct probe *probe);
+void probe_end_command(struct probe *probe);
+
+#endif
