@@ -313,6 +313,12 @@ class Terminal:
     def resize(self, columns, rows):
         self.tmux("resize-window", "-x", columns, "-y", rows)
 
+    def modes(self):
+        """What `stty -a` says of the pane's terminal, asked from outside: nothing is typed."""
+        tty = self.tmux("display-message", "-p", "#{pane_tty}").strip()
+        with open(tty, encoding="utf-8") as stream:
+            return subprocess.run(["stty", "-a"], stdin=stream, capture_output=True, text=True, check=True).stdout
+
     def pane_pid(self):
         return int(self.tmux("display-message", "-p", "#{pane_pid}"))
 

@@ -12,14 +12,6 @@ import harness as h
 USER = 1000
 
 
-def stty(terminal):
-    """The modes of the pane's terminal, asked from outside: nothing is typed."""
-    tty = terminal.tmux("display-message", "-p", "#{pane_tty}").strip()
-    with open(tty, encoding="utf-8") as stream:
-        import subprocess
-        return subprocess.run(["stty", "-a"], stdin=stream, capture_output=True, text=True, check=True).stdout
-
-
 def start(terminal, target, prefix="", options=""):
     terminal.type(f"{prefix}{h.KILN} {options} {target.pid}")
     terminal.expect("hot_three", "LIVE", seconds=20)
@@ -38,14 +30,14 @@ def gone(before, roles):
 def expect_usable(terminal, modes):
     terminal.type("clear; echo still-$((40+2))-usable")
     terminal.expect("still-42-usable")
-    h.wait_until(lambda: stty(terminal) == modes, "the terminal's modes are as before")
+    h.wait_until(lambda: terminal.modes() == modes, "the terminal's modes are as before")
 
 
 def check_end(how, role, rescued=False, prefix=""):
     h.need_root()
     before = h.bpf_programs()
     with h.workload("hot-split") as target, h.Terminal() as terminal:
-        modes = stty(terminal)
+        modes = terminal.modes()
         roles = start(terminal, target, prefix)
         os.kill(roles[role][0], how)
         began = time.monotonic()

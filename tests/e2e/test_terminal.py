@@ -15,7 +15,9 @@ def attach(terminal, target):
 def test_every_screen():
     h.need_root()
     with h.workload("hot-split") as target, h.Terminal(100, 30) as terminal:
+        modes = terminal.modes()
         attach(terminal, target)
+        h.expect(terminal.modes() != modes, "kiln has taken the terminal")
         terminal.keys("2")
         terminal.expect("FUNCTION", "hot_three", "hot-split")
         terminal.keys("3")
@@ -32,6 +34,7 @@ def test_every_screen():
         terminal.expect("CPU", "LIVE")
         terminal.keys("q")
         terminal.expect("status-0")
+        h.wait_until(lambda: terminal.modes() == modes, "stty -a as before")
 
 
 def test_sizes():
