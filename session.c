@@ -141,6 +141,7 @@ static void measure_cpu(struct session *session)
 void session_update_facts(struct session *session)
 {
 	struct cpu_counters counters = {0};
+	struct totals totals;
 	struct facts facts = {
 		.pid = session->target.pid,
 		.comm = session->target.comm,
@@ -164,6 +165,10 @@ void session_update_facts(struct session *session)
 	facts.probe_hits = counters.attempts;
 	facts.probe_ns_total = counters.program_ns;
 	measure_cpu(session);
+	profile_get_totals(session->source.profile, &totals);
+	session->hz_delivered = session->target_cpu_ns > 100000000u
+					? (double)totals.samples * 1e9 / (double)session->target_cpu_ns
+					: NAN;
 	facts.target_cpu_s = (double)session->target_cpu_ns / 1e9;
 	facts.self_cpu_s = (double)(session->self_cpu_ns - session->self_cpu_start_ns) / 1e9;
 	facts.lost[LOST_CPU_RING_FULL] = counters.lost_ring_full;
@@ -318,6 +323,7 @@ struct error *session_create(struct loop *loop, int probe_fd, const struct sessi
 	session->state = SOURCE_STARTING;
 	session->ring_fd = -1;
 	session->self_cpu_pct = NAN;
+	session->hz_delivered = NAN;
 	if (uname(&names) == 0) {
 		snprintf(session->host, sizeof(session->host), "%s", names.nodename);
 		snprintf(session->kernel, sizeof(session->kernel), "%s", names.release);

@@ -34,6 +34,7 @@ struct session {
 	uint64_t self_cpu_ns, self_cpu_start_ns;
 	uint64_t facts_ns; /* when the facts were brought up to date last */
 	uint64_t window_ns, window_self_ns, window_target_ns; /* about a second ago */
+	double hz_delivered; /* samples and CPU time of one moment; NAN: too little to say */
 	double self_cpu_pct, target_cores;
 	enum exit_kind exit_kind;
 	int exit_value;

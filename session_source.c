@@ -21,9 +21,7 @@ static void get_status(struct source *source, struct source_status *ret)
 		.target = session->target.comm,
 		.elapsed_ns = session_elapsed_ns(session),
 		.hz_requested = session->options.hz,
-		.hz_delivered = session->target_cpu_ns > 100000000u
-					? (double)totals.samples / ((double)session->target_cpu_ns / 1e9)
-					: NAN,
+		.hz_delivered = session->hz_delivered,
 		.complete_pct = totals.samples
 					? 100.0 * (double)totals.ends[STACK_COMPLETE] / (double)totals.samples
 					: NAN,
