@@ -13,8 +13,10 @@
 #include <time.h>
 
 #define SETTLE_TRIES 100
-#define TICK_MS	     50
-#define FACTS_MS     500
+/* Of less time no rate is told. */
+#define SHORTEST_NS 100000000u
+#define TICK_MS	    50
+#define FACTS_MS    500
 /* Records a turn: keys are answered in between when a flood comes in. */
 #define RECORDS_A_TURN 20000
 
@@ -157,6 +159,7 @@ void session_update_facts(struct session *session)
 		.exit_value = session->exit_value,
 		.uses_cpu_clock = session->ready.uses_cpu_clock,
 		.is_rescued = session->state == SOURCE_LOST,
+		.self_cpu_s = NAN,
 		.heap_why = "heap tracing is not built yet",
 	};
 
@@ -170,7 +173,8 @@ void session_update_facts(struct session *session)
 					? (double)totals.samples * 1e9 / (double)session->target_cpu_ns
 					: NAN;
 	facts.target_cpu_s = (double)session->target_cpu_ns / 1e9;
-	facts.self_cpu_s = (double)(session->self_cpu_ns - session->self_cpu_start_ns) / 1e9;
+	if (facts.duration_ns > SHORTEST_NS && session->self_cpu_ns > session->self_cpu_start_ns)
+		facts.self_cpu_s = (double)(session->self_cpu_ns - session->self_cpu_start_ns) / 1e9;
 	facts.lost[LOST_CPU_RING_FULL] = counters.lost_ring_full;
 	facts.lost[LOST_CPU_SCRATCH_BUSY] = counters.lost_scratch_busy;
 	error_destroy(profile_set_facts(session->source.profile, &facts));
@@ -246,6 +250,8 @@ void session_end_collecting(struct session *session, uint64_t end_ns)
 {
 	if (session->end_ns)
 		return;
+	/* What the target has used until now: afterwards it is not looked at. */
+	session_update_facts(session);
 	session->end_ns = end_ns;
 	session_settle(session);
 }

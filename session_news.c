@@ -75,6 +75,8 @@ static void on_ready(struct session *session, struct message *message)
 		return;
 	}
 	session->state = SOURCE_LIVE;
+	/* The cost of watching, not that of starting: it would make a short recording look dear. */
+	session->self_cpu_start_ns = session_read_self_cpu_ns(session);
 	session_update_facts(session);
 	session_add_event(session, session->ready.start_ns, "attached");
 	session->note[0] = '\0';

@@ -167,6 +167,7 @@ def test_run_sees_the_first_instruction():
         summary = h.report(path)
         h.check_accounts(summary)
         h.expect(summary["target"]["exe"].endswith("/hot-split"), summary["target"]["exe"])
+        h.expect(900 < summary["cpu"]["hz_delivered"] < 1100, f"{summary['cpu']['hz_delivered']} Hz of 999")
         h.expect(h.function(h.report(path, "hot"), "hot_three")["self"] > 500, "hot_three")
         h.wait_until(lambda: not h.is_alive(summary["target"]["pid"]), "what kiln started has ended")
 
