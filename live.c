@@ -210,6 +210,22 @@ static struct error *judge_loss(struct live *live)
 			    live->options->max_lost_pct);
 }
 
+/* Said before anything is collected, not after an hour of it. */
+static struct error *check_output(const char *pattern)
+{
+	const char *slash = pattern ? strrchr(pattern, '/') : NULL;
+	_cleanup_free_ char *directory =
+		slash ? strndup(pattern, (size_t)(slash - pattern) + 1) : strdup(".");
+
+	if (!directory)
+		return error_create(ERROR_GENERAL, ENOMEM, NULL, "-o");
+	/* With %p and the like in it, it is known at the end only. */
+	if (strchr(directory, '%') || access(directory, W_OK | X_OK) == 0)
+		return NULL;
+	return error_create(ERROR_GENERAL, errno, "save to a directory that you may write to: -o FILE", "%s",
+			    directory);
+}
+
 /* ---- the three ways to end ---- */
 
 static struct error *finish_record(struct live *live)
@@ -232,8 +248,11 @@ static struct error *finish_record(struct live *live)
 		pattern = fallback;
 	}
 	error = save_and_wait(live, pattern);
-	if (error)
+	if (error) {
+		/* The disk may have filled up meanwhile: what took an hour to collect goes elsewhere. */
+		error_destroy(save_default(live));
 		return error;
+	}
 	printf("%s\n", live->saved_path);
 	fflush(stdout);
 	if (live->was_lost)
@@ -340,8 +359,10 @@ static struct error *run_interface(struct live *live, int probe_fd)
 		.on_change = on_change,
 		.arg = live,
 	};
-	struct error *error = loop_create(&live->loop);
+	struct error *error = live->mode == MODE_RECORD ? check_output(live->options->output) : NULL;
 
+	if (!error)
+		error = loop_create(&live->loop);
 	if (!error)
 		error = add_end_signals(live);
 	if (!error)

@@ -112,6 +112,13 @@ def test_32_bit_target():
             expect_words(h.expect_exit(5, "record", "-p", process.pid, "-d", "1"), "32")
 
 
+def test_no_place_to_save_is_said_at_once():
+    h.need_root()
+    with h.workload("hot-split") as target:
+        # Without -d: it would record until it is interrupted.
+        expect_words(h.expect_exit(1, "record", "-p", target.pid, "-o", "/proc/no/x.kiln", seconds=10), "/proc/no/")
+
+
 def test_kernel_without_btf():
     h.need_root()
     with h.workload("hot-split") as target:
@@ -160,4 +167,4 @@ def test_command_that_cannot_run():
 
 h.main([test_help_and_version, test_not_built_yet, test_unknown_option_names_the_nearest, test_no_such_target, test_zombie,
         test_ambiguous_name, test_kiln_itself_is_no_target, test_a_thread_means_its_process, test_no_privilege,
-        test_32_bit_target, test_kernel_without_btf, test_bad_files, test_doctor, test_command_that_cannot_run])
+        test_32_bit_target, test_no_place_to_save_is_said_at_once, test_kernel_without_btf, test_bad_files, test_doctor, test_command_that_cannot_run])
