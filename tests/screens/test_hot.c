@@ -30,25 +30,6 @@ static int tear_down(void **state)
 
 /* ---- helpers ---- */
 
-static const char *get_row(struct screen *screen, unsigned number)
-{
-	static char row[1024];
-	const char *text = screen_text(screen);
-
-	while (number--)
-		text = strchr(text, '\n') + 1;
-	snprintf(row, sizeof(row), "%.*s", (int)strcspn(text, "\n"), text);
-	return row;
-}
-
-static void assert_row_shows(struct screen *screen, unsigned number, const char *text)
-{
-	const char *row = get_row(screen, number);
-
-	if (!strstr(row, text))
-		fail_msg("\"%s\" is not in row %u: \"%s\"", text, number, row);
-}
-
 /* More samples for the hottest stack whose leaf has this name; the profile changes once. */
 static void add_samples(const char *name, uint64_t count)
 {
@@ -84,14 +65,7 @@ static uint32_t find_function(const char *name)
 
 static void test_three_sizes(void **state)
 {
-	struct screen *screen = screen_create_view(&view_hot, profile, 100, 30);
-
-	screen_assert_golden(screen, "hot-100x30");
-	screen_resize(screen, 80, 24);
-	screen_assert_golden(screen, "hot-80x24");
-	screen_resize(screen, 60, 20);
-	screen_assert_golden(screen, "hot-60x20");
-	screen_destroy(screen);
+	screen_assert_golden_sizes(&view_hot, profile, "hot");
 }
 
 static void test_sandwich(void **state)
@@ -141,15 +115,16 @@ static void test_rows_and_rest_make_the_whole(void **state)
 
 	profile_get_totals(profile, &totals);
 	screen_press(screen, "u"); /* samples */
-	for (row = 2;
-	     !strstr(get_row(screen, row), "…  +") && strstr(get_row(screen, row), "functions below") == NULL;
+	for (row = 2; !strstr(screen_row(screen, row), "…  +") &&
+		      strstr(screen_row(screen, row), "functions below") == NULL;
 	     row++) {
-		assert_int_equal(sscanf(get_row(screen, row) + strspn(get_row(screen, row), " \xe2\x96\xb8"),
-					"%lu", &self),
-				 1);
+		assert_int_equal(
+			sscanf(screen_row(screen, row) + strspn(screen_row(screen, row), " \xe2\x96\xb8"),
+			       "%lu", &self),
+			1);
 		shown += self;
 	}
-	assert_int_equal(sscanf(strstr(get_row(screen, row), "below, "), "below, %lf%%", &rest), 1);
+	assert_int_equal(sscanf(strstr(screen_row(screen, row), "below, "), "below, %lf%%", &rest), 1);
 	assert_true(row > 10);
 	assert_true(fabs(rest - 100.0 * (double)(totals.samples - shown) / (double)totals.samples) <= 0.05);
 	screen_destroy(screen);
@@ -164,7 +139,7 @@ static void test_it_is_sorted_by_self_and_by_total(void **state)
 
 	for (by = 0; by < 2; by++, screen_press(screen, "s"))
 		for (row = 2; row < 15; row++) {
-			const char *text = get_row(screen, row);
+			const char *text = screen_row(screen, row);
 
 			assert_int_equal(
 				sscanf(text + strspn(text, " \xe2\x96\xb8"), "%lf%% %lf%%", &self, &total),
@@ -188,7 +163,7 @@ static void test_the_end_of_the_list(void **state)
 	screen_assert_hides(screen, "functions below");
 	screen_press(screen, "k<PgUp>g");
 	screen_assert_shows(screen, wanted);
-	assert_row_shows(screen, 2, "json::Parser::next()");
+	screen_assert_row_shows(screen, 2, "json::Parser::next()");
 	screen_destroy(screen);
 }
 
@@ -201,7 +176,7 @@ static void test_detail(void **state)
 	snprintf(wanted, sizeof(wanted), "json::Parser::next() json.cc:%u api-server  self 27.", next.line);
 	screen_assert_shows(screen, wanted);
 	snprintf(wanted, sizeof(wanted), "n=%lu", next.self);
-	assert_row_shows(screen, 29, wanted);
+	screen_assert_row_shows(screen, 29, wanted);
 	screen_destroy(screen);
 }
 
@@ -234,9 +209,9 @@ static void test_root_and_self_lead_nowhere(void **state)
 	struct screen *screen = screen_create_view(&view_hot, profile, 100, 30);
 
 	screen_press(screen, "<Enter>j"); /* the heaviest callee of json::Parser::next() is self */
-	assert_row_shows(screen, 29, "self");
+	screen_assert_row_shows(screen, 29, "self");
 	screen_press(screen, "<Enter>");
-	assert_row_shows(screen, 0, "callers and callees › json::Parser::next()  ");
+	screen_assert_row_shows(screen, 0, "callers and callees › json::Parser::next()  ");
 	screen_destroy(screen);
 }
 
@@ -247,15 +222,15 @@ static void test_a_selection_from_another_screen(void **state)
 	screen_press(screen, "j");
 	screen_context(screen)->selected_function = find_function("_start"); /* self 0: far below */
 	view_hot.enter(screen->view);
-	assert_row_shows(screen, 19, "_start");
+	screen_assert_row_shows(screen, 19, "_start");
 	screen_assert_shows(screen, "▸    0.0%");
 	screen_context(screen)->selected_function = find_function("main"); /* and with c */
 	screen_context(screen)->opens_callers = true;
 	view_hot.enter(screen->view);
-	assert_row_shows(screen, 0, "callers and callees › main");
+	screen_assert_row_shows(screen, 0, "callers and callees › main");
 	assert_false(screen_context(screen)->opens_callers);
 	screen_press(screen, "<Esc>");
-	assert_row_shows(screen, 19, "main");
+	screen_assert_row_shows(screen, 19, "main");
 	screen_destroy(screen);
 }
 
@@ -265,13 +240,13 @@ static void test_search(void **state)
 
 	screen_search(screen, "cache");
 	assert_int_equal(screen_press(screen, "n"), VIEW_HANDLED);
-	assert_row_shows(screen, 19, "Cache::");
+	screen_assert_row_shows(screen, 19, "Cache::");
 	screen_assert_golden(screen, "hot-search-60x20");
 	assert_int_equal(screen_press(screen, "nnnnnnnnnn"),
 			 VIEW_HANDLED); /* goes round, and below the screen */
-	assert_row_shows(screen, 19, "ache");
+	screen_assert_row_shows(screen, 19, "ache");
 	assert_int_equal(screen_press(screen, "N"), VIEW_HANDLED);
-	assert_row_shows(screen, 19, "ache");
+	screen_assert_row_shows(screen, 19, "ache");
 	screen_search(screen, "no such function");
 	assert_int_equal(screen_press(screen, "n"), VIEW_IGNORED);
 	screen_destroy(screen);
@@ -285,18 +260,18 @@ static void test_order_is_held_until_it_is_clearly_wrong(void **state)
 	const char *name = "Cache::lookup(Key const&)";
 	unsigned refresh;
 
-	assert_row_shows(screen, 5, name);
+	screen_assert_row_shows(screen, 5, name);
 	add_samples(name, 8); /* a little ahead of its neighbours: nothing moves */
 	for (refresh = 0; refresh < 10; refresh++) {
-		assert_row_shows(screen, 5, name);
+		screen_assert_row_shows(screen, 5, name);
 		add_samples("json::Parser::next()", 1);
 	}
 	add_samples(name, 5000);
-	assert_row_shows(screen, 5, name);
+	screen_assert_row_shows(screen, 5, name);
 	add_samples(name, 1);
-	assert_row_shows(screen, 5, name);
+	screen_assert_row_shows(screen, 5, name);
 	add_samples(name, 1);
-	assert_row_shows(screen, 2, name);
+	screen_assert_row_shows(screen, 2, name);
 	screen_destroy(screen);
 }
 
@@ -307,19 +282,19 @@ static void test_after_a_key_nothing_moves(void **state)
 	unsigned refresh;
 
 	screen_press(screen, "jjj");
-	assert_row_shows(screen, 19, "Cache::lookup");
+	screen_assert_row_shows(screen, 19, "Cache::lookup");
 	for (refresh = 0; refresh < 5; refresh++) {
 		add_samples(name, 5000);
-		assert_row_shows(screen, 5, name);
+		screen_assert_row_shows(screen, 5, name);
 	}
 	add_samples(name, 1);
-	assert_row_shows(screen, 2, name);
-	assert_row_shows(screen, 2, "▸"); /* and the cursor went with it */
+	screen_assert_row_shows(screen, 2, name);
+	screen_assert_row_shows(screen, 2, "▸"); /* and the cursor went with it */
 	screen_press(screen, "jjj");
 	add_samples("json::Parser::next()", 90000);
-	assert_row_shows(screen, 3, "json::Parser::next()");
+	screen_assert_row_shows(screen, 3, "json::Parser::next()");
 	screen_press(screen, "r");
-	assert_row_shows(screen, 2, "json::Parser::next()");
+	screen_assert_row_shows(screen, 2, "json::Parser::next()");
 	screen_destroy(screen);
 }
 

@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include "tests/support/fixture.h"
+#include "tests/support/letters.h"
 #include "tests/support/screen.h"
 
 #include <stdio.h>
@@ -28,50 +29,6 @@ static int tear_down(void **state)
 
 /* ---- helpers ---- */
 
-static const char *get_row(struct screen *screen, unsigned number)
-{
-	static char row[1024];
-	const char *text = screen_text(screen);
-
-	while (number--)
-		text = strchr(text, '\n') + 1;
-	snprintf(row, sizeof(row), "%.*s", (int)strcspn(text, "\n"), text);
-	return row;
-}
-
-static void assert_row_shows(struct screen *screen, unsigned number, const char *text)
-{
-	const char *row = get_row(screen, number);
-
-	if (!strstr(row, text))
-		fail_msg("\"%s\" is not in row %u: \"%s\"", text, number, row);
-}
-
-/* A profile of our own: stacks are strings of letters, root first; 'a' is the function "fa". */
-static void make_profile(void)
-{
-	const char *file = "x.c";
-	char letter, name[3] = "fa";
-
-	profile_destroy(profile);
-	assert_null(profile_create(&profile));
-	assert_null(profile_set_module(profile, MODULE_FIRST_FILE, MODULE_KIND_FILE, "/bin/x"));
-	for (letter = 'a'; letter <= 'z'; letter++) {
-		name[1] = letter;
-		profile_set_frame(profile, FRAME(MODULE_FIRST_FILE, letter),
-				  profile_intern_function(profile, MODULE_FIRST_FILE, name), file, letter);
-	}
-}
-
-static void add_stack(const char *letters, uint64_t count)
-{
-	uint32_t stack = 0;
-
-	for (; *letters; letters++)
-		stack = profile_intern_stack(profile, stack, FRAME(MODULE_FIRST_FILE, *letters));
-	profile_add_samples(profile, stack, 1000000000, 1, 0, SAMPLE_USER, STACK_COMPLETE, count);
-}
-
 /* The rows below the head, as "depth-marked names", one a line: marker and figures are left out. */
 static void assert_paths(struct screen *screen, const char *wanted)
 {
@@ -81,7 +38,7 @@ static void assert_paths(struct screen *screen, const char *wanted)
 	FILE *stream = open_memstream(&paths, &length);
 
 	for (row = 2; row < 18; row++) {
-		const char *text = get_row(screen, row), *path = strstr(text, "%  ");
+		const char *text = screen_row(screen, row), *path = strstr(text, "%  ");
 
 		if (!path)
 			break;
@@ -99,14 +56,7 @@ static void assert_paths(struct screen *screen, const char *wanted)
 
 static void test_three_sizes(void **state)
 {
-	struct screen *screen = screen_create_view(&view_tree, profile, 100, 30);
-
-	screen_assert_golden(screen, "tree-100x30");
-	screen_resize(screen, 80, 24);
-	screen_assert_golden(screen, "tree-80x24");
-	screen_resize(screen, 60, 20);
-	screen_assert_golden(screen, "tree-60x20");
-	screen_destroy(screen);
+	screen_assert_golden_sizes(&view_tree, profile, "tree");
 }
 
 static void test_inverted(void **state)
@@ -147,11 +97,11 @@ static void test_rows_of_a_known_tree(void **state)
 {
 	struct screen *screen;
 
-	make_profile();
-	add_stack("abcd", 60);
-	add_stack("abce", 25);
-	add_stack("abc", 5);
-	add_stack("xyz", 10);
+	letters_make_profile(&profile);
+	letters_add_stack(profile, "abcd", 60);
+	letters_add_stack(profile, "abce", 25);
+	letters_add_stack(profile, "abc", 5);
+	letters_add_stack(profile, "xyz", 10);
 	screen = screen_create_view(&view_tree, profile, 60, 20);
 	screen_press(screen, "g*");
 	assert_paths(screen, "▾ target\n"
@@ -160,8 +110,8 @@ static void test_rows_of_a_known_tree(void **state)
 			     "  · fe\n"
 			     " · fx › fy › fz  (3 frames)\n");
 	screen_resize(screen, 80, 20);
-	assert_row_shows(screen, 3, "  90.0%    5.0%        90");
-	assert_row_shows(screen, 4, "  60.0%   60.0%        60");
+	screen_assert_row_shows(screen, 3, "  90.0%    5.0%        90");
+	screen_assert_row_shows(screen, 4, "  60.0%   60.0%        60");
 	screen_press(screen, "ij<Right>");
 	screen_resize(screen, 60, 20);
 	assert_paths(screen, "▾ target\n"
@@ -177,20 +127,20 @@ static void test_light_callees_are_one_row_with_their_sum(void **state)
 {
 	struct screen *screen;
 
-	make_profile();
-	add_stack("ab", 990);
-	add_stack("ac", 4);
-	add_stack("ad", 3);
-	add_stack("ae", 3);
+	letters_make_profile(&profile);
+	letters_add_stack(profile, "ab", 990);
+	letters_add_stack(profile, "ac", 4);
+	letters_add_stack(profile, "ad", 3);
+	letters_add_stack(profile, "ae", 3);
 	screen = screen_create_view(&view_tree, profile, 60, 20);
 	screen_press(screen, "g*");
 	assert_paths(screen, "▾ target\n"
 			     " ▾ fa\n"
 			     "  · fb\n"
 			     "  ⋯ 3 callees below 0.5%\n");
-	assert_row_shows(screen, 5, "1.0%");
+	screen_assert_row_shows(screen, 5, "1.0%");
 	screen_press(screen, "G");
-	assert_row_shows(screen, 19, "3 callees, each below 0.5%  self 1.0%  total 1.0%");
+	screen_assert_row_shows(screen, 19, "3 callees, each below 0.5%  self 1.0%  total 1.0%");
 	screen_press(screen, "<Enter>");
 	assert_paths(screen, "▾ target\n"
 			     " ▾ fa\n"
@@ -198,9 +148,9 @@ static void test_light_callees_are_one_row_with_their_sum(void **state)
 			     "  · fc\n"
 			     "  · fd\n"
 			     "  · fe\n");
-	assert_row_shows(screen, 0, "top-down ▸ rows ≥ 0.5%");
+	screen_assert_row_shows(screen, 0, "top-down ▸ rows ≥ 0.5%");
 	screen_press(screen, "L"); /* 1 %: unfolded stays unfolded */
-	assert_row_shows(screen, 0, "top-down ▸ rows ≥ 1%");
+	screen_assert_row_shows(screen, 0, "top-down ▸ rows ≥ 1%");
 	screen_assert_shows(screen, "fe");
 	screen_destroy(screen);
 }
@@ -235,24 +185,24 @@ static void test_folding_and_the_parent(void **state)
 {
 	struct screen *screen;
 
-	make_profile();
-	add_stack("ab", 10);
-	add_stack("acd", 20);
-	add_stack("ace", 30);
+	letters_make_profile(&profile);
+	letters_add_stack(profile, "ab", 10);
+	letters_add_stack(profile, "acd", 20);
+	letters_add_stack(profile, "ace", 30);
 	screen = screen_create_view(&view_tree, profile, 60, 20);
 	assert_paths(screen, "▾ target\n ▾ fa\n  ▾ fc\n   · fe\n   · fd\n  · fb\n"); /* the first look */
 	screen_press(screen, "jj");
-	assert_row_shows(screen, 19, "fc x.c:99");
+	screen_assert_row_shows(screen, 19, "fc x.c:99");
 	screen_press(screen, "<Left>");
 	assert_paths(screen, "▾ target\n ▾ fa\n  ▸ fc\n  · fb\n");
 	screen_press(screen, "<Left>");
-	assert_row_shows(screen, 19, "fa x.c:97");
+	screen_assert_row_shows(screen, 19, "fa x.c:97");
 	screen_press(screen, "hl<Right><Right><Right>");
-	assert_row_shows(screen, 19, "fe x.c:101");
+	screen_assert_row_shows(screen, 19, "fe x.c:101");
 	screen_press(screen, "h");
-	assert_row_shows(screen, 19, "fc x.c:99");
+	screen_assert_row_shows(screen, 19, "fc x.c:99");
 	screen_press(screen, "gH");
-	assert_row_shows(screen, 19, "fe x.c:101");
+	screen_assert_row_shows(screen, 19, "fe x.c:101");
 	screen_destroy(screen);
 }
 
@@ -260,23 +210,23 @@ static void test_zoom_in_and_out(void **state)
 {
 	struct screen *screen;
 
-	make_profile();
-	add_stack("ab", 10);
-	add_stack("acd", 20);
-	add_stack("ace", 30);
+	letters_make_profile(&profile);
+	letters_add_stack(profile, "ab", 10);
+	letters_add_stack(profile, "acd", 20);
+	letters_add_stack(profile, "ace", 30);
 	screen = screen_create_view(&view_tree, profile, 60, 20);
 	assert_int_equal(screen_press(screen, "<Esc>"), VIEW_IGNORED);
 	screen_press(screen, "jj<Left><Enter>"); /* folded: unfolds */
-	assert_row_shows(screen, 2, "target");
+	screen_assert_row_shows(screen, 2, "target");
 	screen_press(screen, "<Enter>");
 	assert_paths(screen, "▾ fc\n · fe\n · fd\n");
-	assert_row_shows(screen, 0, "zoom ▸ all › fa › fc");
+	screen_assert_row_shows(screen, 0, "zoom ▸ all › fa › fc");
 	screen_press(screen, "j");
 	assert_int_equal(screen_press(screen, "<Esc>"), VIEW_HANDLED);
-	assert_row_shows(screen, 0, "zoom ▸ all › fa ");
-	assert_row_shows(screen, 19, "fc x.c:99"); /* what was zoomed is under the cursor */
+	screen_assert_row_shows(screen, 0, "zoom ▸ all › fa ");
+	screen_assert_row_shows(screen, 19, "fc x.c:99"); /* what was zoomed is under the cursor */
 	assert_int_equal(screen_press(screen, "<Esc>"), VIEW_HANDLED);
-	assert_row_shows(screen, 2, "target");
+	screen_assert_row_shows(screen, 2, "target");
 	assert_int_equal(screen_press(screen, "<Esc>"), VIEW_IGNORED);
 	screen_destroy(screen);
 }
@@ -298,21 +248,21 @@ static void test_search_unfolds_what_it_finds(void **state)
 {
 	struct screen *screen;
 
-	make_profile();
-	add_stack("ab", 1000);
-	add_stack("acdq", 1); /* light, deep, folded */
-	add_stack("acde", 1);
-	add_stack("xq", 900);
+	letters_make_profile(&profile);
+	letters_add_stack(profile, "ab", 1000);
+	letters_add_stack(profile, "acdq", 1); /* light, deep, folded */
+	letters_add_stack(profile, "acde", 1);
+	letters_add_stack(profile, "xq", 900);
 	screen = screen_create_view(&view_tree, profile, 80, 20);
 	screen_search(screen, "fq");
 	assert_int_equal(screen_press(screen, "n"), VIEW_HANDLED);
-	assert_row_shows(screen, 19, "fq x.c:113 x  self 0.1%");
+	screen_assert_row_shows(screen, 19, "fq x.c:113 x  self 0.1%");
 	assert_int_equal(screen_press(screen, "n"), VIEW_HANDLED);
-	assert_row_shows(screen, 19, "fq x.c:113 x  self 47.3%");
+	screen_assert_row_shows(screen, 19, "fq x.c:113 x  self 47.3%");
 	assert_int_equal(screen_press(screen, "n"), VIEW_HANDLED); /* goes round */
-	assert_row_shows(screen, 19, "fq x.c:113 x  self 0.1%");
+	screen_assert_row_shows(screen, 19, "fq x.c:113 x  self 0.1%");
 	assert_int_equal(screen_press(screen, "N"), VIEW_HANDLED);
-	assert_row_shows(screen, 19, "fq x.c:113 x  self 47.3%");
+	screen_assert_row_shows(screen, 19, "fq x.c:113 x  self 47.3%");
 	screen_search(screen, "nothing");
 	assert_int_equal(screen_press(screen, "n"), VIEW_IGNORED);
 	screen_destroy(screen);
@@ -324,15 +274,15 @@ static void test_the_first_look_follows_the_samples_until_a_key(void **state)
 {
 	struct screen *screen;
 
-	make_profile();
-	add_stack("ab", 1);
+	letters_make_profile(&profile);
+	letters_add_stack(profile, "ab", 1);
 	screen = screen_create_view(&view_tree, profile, 60, 20);
 	assert_paths(screen, "▾ target\n · fa › fb  (2 frames)\n");
-	add_stack("xy", 50);
-	add_stack("xz", 50);
+	letters_add_stack(profile, "xy", 50);
+	letters_add_stack(profile, "xz", 50);
 	assert_paths(screen, "▾ target\n ▾ fx\n  · fy\n  · fz\n · fa › fb  (2 frames)\n");
 	screen_press(screen, "j<Left>");
-	add_stack("xz", 5000);
+	letters_add_stack(profile, "xz", 5000);
 	assert_paths(screen, "▾ target\n ▸ fx\n · fa › fb  (2 frames)\n");
 	screen_destroy(screen);
 }
@@ -342,23 +292,23 @@ static void test_order_and_selection_are_stable(void **state)
 	struct screen *screen;
 	unsigned i;
 
-	make_profile();
-	add_stack("ab", 1000);
-	add_stack("ac", 900);
+	letters_make_profile(&profile);
+	letters_add_stack(profile, "ab", 1000);
+	letters_add_stack(profile, "ac", 900);
 	screen = screen_create_view(&view_tree, profile, 60, 20);
 	screen_press(screen, "jjj");
-	assert_row_shows(screen, 19, "fc");
+	screen_assert_row_shows(screen, 19, "fc");
 	for (i = 0; i < 20; i++) {
-		add_stack("ac", 10); /* 1,100 at the end: not clearly more */
+		letters_add_stack(profile, "ac", 10); /* 1,100 at the end: not clearly more */
 		assert_paths(screen, "▾ target\n ▾ fa\n  · fb\n  · fc\n");
 	}
-	add_stack("ac", 5000);
+	letters_add_stack(profile, "ac", 5000);
 	assert_paths(screen, "▾ target\n ▾ fa\n  · fb\n  · fc\n");
 	for (i = 0; i < 6; i++, screen_text(screen))
-		add_stack("ac", 1);
+		letters_add_stack(profile, "ac", 1);
 	assert_paths(screen, "▾ target\n ▾ fa\n  · fc\n  · fb\n");
-	assert_row_shows(screen, 4, "▸");
-	assert_row_shows(screen, 19, "fc");
+	screen_assert_row_shows(screen, 4, "▸");
+	screen_assert_row_shows(screen, 19, "fc");
 	screen_destroy(screen);
 }
 
@@ -423,19 +373,19 @@ static void test_a_very_deep_stack(void **state)
 	char letters[2001];
 	unsigned i;
 
-	make_profile();
+	letters_make_profile(&profile);
 	for (i = 0; i < sizeof(letters) - 1; i++)
 		letters[i] = (char)('a' + i % 3);
 	letters[sizeof(letters) - 1] = '\0';
-	add_stack(letters, 10);
+	letters_add_stack(profile, letters, 10);
 	for (i = 2000; i > 10; i -= 7) {
 		letters[i] = '\0';
-		add_stack(letters, 1000);
+		letters_add_stack(profile, letters, 1000);
 	}
 	screen = screen_create_view(&view_tree, profile, 80, 24);
 	press_everything(screen);
 	screen_press(screen, "H");
-	assert_row_shows(screen, 23, "x.c:");
+	screen_assert_row_shows(screen, 23, "x.c:");
 	screen_destroy(screen);
 }
 

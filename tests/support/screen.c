@@ -411,3 +411,43 @@ void screen_assert_golden(struct screen *screen, const char *name)
 	print_difference(want, got);
 	fail_msg("%s differs; when the drawn screen is right, run with UPDATE=1", path);
 }
+
+const char *screen_row(struct screen *screen, unsigned number)
+{
+	static char row[1024];
+	const char *text = screen_text(screen);
+
+	while (number--)
+		text = strchr(text, '\n') + 1;
+	snprintf(row, sizeof(row), "%.*s", (int)strcspn(text, "\n"), text);
+	return row;
+}
+
+void screen_assert_row_shows(struct screen *screen, unsigned number, const char *text)
+{
+	const char *row = screen_row(screen, number);
+
+	if (!strstr(row, text))
+		fail_msg("\"%s\" is not in row %u: \"%s\"", text, number, row);
+}
+
+unsigned screen_style(struct screen *screen, unsigned column, unsigned row)
+{
+	return canvas_get(screen_canvas(screen), column, row).style;
+}
+
+void screen_assert_golden_sizes(const struct view_ops *ops, struct profile *profile, const char *name)
+{
+	static const struct {
+		unsigned columns, rows;
+	} sizes[] = {{100, 30}, {80, 24}, {60, 20}};
+	struct screen *screen = screen_create_view(ops, profile, sizes[0].columns, sizes[0].rows);
+	char golden[64];
+
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		screen_resize(screen, sizes[i].columns, sizes[i].rows);
+		snprintf(golden, sizeof(golden), "%s-%ux%u", name, sizes[i].columns, sizes[i].rows);
+		screen_assert_golden(screen, golden);
+	}
+	screen_destroy(screen);
+}

@@ -58,5 +58,11 @@ void screen_assert_shows(struct screen *screen, const char *text);
 void screen_assert_hides(struct screen *screen, const char *text);
 /* Draws and compares text and styles. */
 void screen_assert_golden(struct screen *screen, const char *name);
+/* A view at 100x30, 80x24 and 60x20: "NAME-100x30" …; asked in one screen that shrinks. */
+void screen_assert_golden_sizes(const struct view_ops *ops, struct profile *profile, const char *name);
+/* One row of the text; good until the next call. */
+const char *screen_row(struct screen *screen, unsigned number);
+void screen_assert_row_shows(struct screen *screen, unsigned number, const char *text);
+unsigned screen_style(struct screen *screen, unsigned column, unsigned row);
 
 #endif
