@@ -14,8 +14,8 @@
 struct profile;
 
 /* Nodes of the trie; some 150 bytes each with all that hangs on them, so 10 MiB: the plateau of a target that
- * never repeats itself. clang++ with 75 frames a stack fills them in about five minutes at 99 Hz. Merging half
- * of twice as many took 50 ms. */
+ * never repeats itself. clang++ with 75 frames a stack fills them in about five minutes at 99 Hz. Merging
+ * half of twice as many took 50 ms. */
 #define MERGE_LIMIT (1u << 16)
 
 /* To be called between two samples, when the trie has reached profile->stacks.limit. Nobody may hold the

@@ -123,8 +123,10 @@ def test_kernel_without_btf():
     h.need_root()
     with h.workload("hot-split") as target:
         script = f"mount -t tmpfs none /sys/kernel/btf && exec {h.KILN} record -d 1 -o /dev/null -p {target.pid}"
-        result = subprocess.run(["unshare", "-m", "--propagation", "unchanged", "sh", "-c", script], capture_output=True, text=True, timeout=60,
+        result = subprocess.run(["unshare", "-m", "sh", "-c", script], capture_output=True, text=True, timeout=60,
                                 check=False)
+        if "propagation" in result.stderr:
+            raise h.Skip("in a chroot no mount can be hidden from the rest of the machine")
         h.expect(result.returncode == 5, f"exit {result.returncode}: {result.stdout}{result.stderr}")
         expect_words(result, "BTF")
 
