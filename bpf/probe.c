@@ -308,15 +308,14 @@ static struct error *take_signals(struct probe *probe)
 
 static struct error *fork_children(struct probe *probe)
 {
-	struct error *error;
+	struct error *error = loop_create(&probe->loop);
 
-	error = supervisor_fork_interface(probe->uid, probe->gid, probe->options->interface_main,
-					  probe->options->arg, &probe->interface);
-	if (error)
-		return error;
-	error = loop_create(&probe->loop);
+	/* Before the first fork: a child that ends at once must not be missed. */
 	if (!error)
 		error = take_signals(probe);
+	if (!error)
+		error = supervisor_fork_interface(probe->uid, probe->gid, probe->options->interface_main,
+						  probe->options->arg, &probe->interface);
 	if (!error)
 		error = channel_create(probe->loop, probe->interface.socket, on_kiln_message, on_kiln_closed,
 				       probe, &probe->kiln);
@@ -356,19 +355,19 @@ static void start(void *arg)
 		probe_send_failed(probe, error);
 }
 
-static int serve(struct probe *probe)
+static struct error *serve(struct probe *probe, int *ret_status)
 {
 	struct error *error = fork_children(probe);
-	int status;
 
 	if (!error)
 		error = loop_add_timer(probe->loop, 1, 0, start, probe, &probe->start_timer);
+	/* Without an interface that could say it, the caller does. */
+	if (error && !probe->kiln)
+		return error;
 	if (error)
 		probe_send_failed(probe, error);
-	if (!probe->loop)
-		return ERROR_GENERAL;
-	status = loop_run(probe->loop);
-	return status;
+	*ret_status = loop_run(probe->loop);
+	return NULL;
 }
 
 static void clean_up(struct probe *probe)
@@ -415,7 +414,7 @@ struct error *probe_run(const struct probe_options *options, int *ret_status)
 	struct error *error = find_target(&probe);
 
 	if (!error)
-		*ret_status = serve(&probe);
+		error = serve(&probe, ret_status);
 	clean_up(&probe);
 	return error;
 }
