@@ -277,6 +277,7 @@ def bench_attach():
     for name, program in targets:
         times, words = {"kiln": [], "perf": []}, {"kiln": set(), "perf": set()}
         with program() as target:
+            h.wait_cpu(target.pid, 0.3)  # its libraries are mapped
             names = function_names(target.pid)
             for turn in range(ATTACH_REPEATS):
                 note(f"attach: {name}, {turn + 1} of {ATTACH_REPEATS}")
