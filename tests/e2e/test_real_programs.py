@@ -33,7 +33,7 @@ def redis():
         with h.spawn(server, "--port", "0", "--unixsocket", socket, "--save", "", "--dir", directory) as process:
             h.wait_until(lambda: subprocess.run([client, "-s", socket, "ping"], capture_output=True,
                                                 check=False).stdout == b"PONG\n", "redis answers")
-            with h.spawn(bench, "-s", socket, "-q", "-n", "100000000", "-c", "8", "-P", "8", "-r", "100000",
+            with h.spawn(bench, "-s", socket, "-q", "-n", "1000000000", "-c", "8", "-P", "8", "-r", "100000",
                          "-t", "set"):
                 yield process
 
