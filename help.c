@@ -13,8 +13,12 @@
 	"     -o FILE                       %p %t %h %% are pid, UTC time, host; ./COMM-PID-%t.kiln\n"
 #define OPEN_HELP "kiln open FILE                     the dashboard on a snapshot\n"
 #define REPORT_HELP                                                                                          \
-	"kiln report FILE [--view V] [--metric cpu] [--format text|json] [-L PCT] [-n ROWS]\n"               \
-	"     --view summary|hot|tree       default: summary\n"                                              \
+	"kiln report FILE [--view V] [--metric M] [--format text|json] [-L PCT] [-n ROWS]\n"                 \
+	"     --view summary|hot|tree|alloc default: summary\n"                                              \
+	"     --metric cpu                  of hot and tree (default), or of the heap:\n"                    \
+	"     live-bytes|live-count         what was not freed (default of alloc)\n"                         \
+	"     alloc-bytes|alloc-count       what was allocated\n"                                            \
+	"     peak-bytes                    what was live when the heap was largest\n"                       \
 	"     -L PCT                        leave out what is below PCT % of all (default 0)\n"              \
 	"     -n ROWS                       rows (default 40 in text, all in JSON)\n"
 #define DOCTOR_HELP                                                                                          \
@@ -22,12 +26,13 @@
 #define DEMO_HELP "kiln demo                          attach to the bundled sample workload\n"
 #define COLLECTING_HELP                                                                                      \
 	"\nCollecting (all live verbs)\n"                                                                    \
-	"  -e cpu              what to collect (heap comes later)\n"                                         \
+	"  -e cpu,heap         what to collect (both); -e cpu is without the heap\n"                         \
 	"  -F HZ               samples a second and CPU, 1 to 10000 (99)\n"                                  \
 	"  -d SECONDS          how long\n"                                                                   \
-	"  --heap=auto|off     heap tracing (not measured yet)\n"                                            \
+	"  --heap=auto|exact|off   every allocation; auto ends it when it costs too much (auto)\n"           \
+	"  --max-overhead PCT  what auto may cost the target: % of its CPU time (5)\n"                       \
 	"  --user, --kernel    samples of user mode, of kernel mode only\n"                                  \
-	"  --max-lost PCT      exit 7 when more than PCT % of the samples were lost\n"                       \
+	"  --max-lost PCT      exit 7 when more than PCT % of samples or allocations were lost\n"            \
 	"  -q, -v              say less, say more\n"
 #define SCREEN_HELP                                                                                          \
 	"\nScreen\n"                                                                                         \
@@ -40,8 +45,8 @@
 
 static const char *const texts[] = {
 	[VERB_ATTACH] =
-		"kiln: where a running process spends its CPU time, live.\n\n" TARGET_HELP RUN_HELP
-			RECORD_HELP OPEN_HELP REPORT_HELP DOCTOR_HELP DEMO_HELP
+		"kiln: where a running process spends its CPU time, and who holds its memory, "
+		"live.\n\n" TARGET_HELP RUN_HELP RECORD_HELP OPEN_HELP REPORT_HELP DOCTOR_HELP DEMO_HELP
 		"kiln --version, kiln --help, kiln VERB --help\n" COLLECTING_HELP SCREEN_HELP EXIT_HELP,
 	[VERB_RUN] = RUN_HELP COLLECTING_HELP SCREEN_HELP,
 	[VERB_RECORD] = RECORD_HELP COLLECTING_HELP,

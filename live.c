@@ -6,6 +6,7 @@
 #include "base/loop.h"
 #include "base/terminal.h"
 #include "bpf/probe.h"
+#include "profile/heap.h"
 #include "profile/snapshot.h"
 #include "session.h"
 #include "symbolizer/symbolizer.h"
@@ -194,20 +195,55 @@ static struct error *save_default(struct live *live)
 	return error;
 }
 
-/* Lost above --max-lost? The worse of cpu and heap; there is no heap yet. */
+static double get_lost_pct(uint64_t lost, uint64_t delivered)
+{
+	return lost ? 100 * (double)lost / ((double)lost + (double)delivered) : 0;
+}
+
+/* Of the allocations: those that are not in the books (no room, or never followed), or without an owner. A
+ * stack that did not go through the ring is sent again at its next allocation. 0 when the heap is not
+ * measured. */
+static double get_lost_heap_pct(const struct profile *profile)
+{
+	struct heap *heap = profile_get_heap(profile);
+	const struct heap_counters *counters;
+	struct heap_facts facts;
+	uint64_t all, lost;
+
+	if (!heap)
+		return 0;
+	heap_get_facts(heap, &facts);
+	if (facts.mode != HEAP_MODE_EXACT && facts.mode != HEAP_MODE_CLOSED)
+		return 0;
+	counters = &facts.counters;
+	all = counters->allocs + counters->lost_pending;
+	lost = counters->refused + counters->lost_pending + counters->lost_scratch_busy +
+	       counters->lost_stack_full;
+	/* One allocation may have missed both, room and owner. */
+	return get_lost_pct(lost, lost < all ? all - lost : 0);
+}
+
+struct error *live_judge_loss(const struct profile *profile, double limit_pct)
+{
+	double cpu, heap;
+	struct totals totals;
+
+	profile_get_totals(profile, &totals);
+	cpu = get_lost_pct(totals_sum_lost(&totals), totals.samples);
+	heap = get_lost_heap_pct(profile);
+	if (limit_pct < 0 || (cpu <= limit_pct && heap <= limit_pct))
+		return NULL;
+	if (heap > cpu)
+		return error_create(ERROR_LOST, 0,
+				    "kiln report FILE says of which kind; --heap=off measures none",
+				    "%.2f %% of the allocations were lost (limit %g %%)", heap, limit_pct);
+	return error_create(ERROR_LOST, 0, "a lower -F loses less",
+			    "%.2f %% of the samples were lost (limit %g %%)", cpu, limit_pct);
+}
+
 static struct error *judge_loss(struct live *live)
 {
-	struct totals totals;
-	double lost, pct;
-
-	profile_get_totals(session_get_source(live->session)->profile, &totals);
-	lost = (double)totals_sum_lost(&totals);
-	pct = lost > 0 ? 100 * lost / (lost + (double)totals.samples) : 0;
-	if (live->options->max_lost_pct < 0 || pct <= live->options->max_lost_pct)
-		return NULL;
-	return error_create(ERROR_LOST, 0, "a lower -F loses less",
-			    "%.2f %% of the samples were lost (limit %g %%)", pct,
-			    live->options->max_lost_pct);
+	return live_judge_loss(session_get_source(live->session)->profile, live->options->max_lost_pct);
 }
 
 /* Said before anything is collected, not after an hour of it. */
@@ -454,6 +490,8 @@ struct error *live_run(const struct options *options, char *const *argv, int *re
 		.user_only = options->user_only,
 		.kernel_only = options->kernel_only,
 		.verbose = options->verbose,
+		.heap = options->heap,
+		.max_overhead_pct = options->max_overhead_pct,
 		.interface_main = interface_main,
 		.worker_main = symbolizer_worker_main,
 		.arg = &live,

@@ -92,6 +92,13 @@ static const struct verb_syntax attach_syntax = {"", VERB_ATTACH, ":p:n:e:F:d:qv
 
 static const char *const later_verbs[] = {"diff", "export", "annotate", "symbolize"};
 
+/* What was said of the heap in so many words: two options may oppose each other, a default opposes nothing.
+ */
+struct given {
+	enum { EVENTS_NOT_GIVEN, EVENTS_WITH_HEAP, EVENTS_WITHOUT_HEAP } events; /* -e */
+	bool has_heap;								 /* --heap */
+};
+
 static struct error *not_built(const char *what)
 {
 	return error_create(ERROR_USAGE, 0, "see: kiln --help", "%s: not built yet", what);
@@ -160,7 +167,7 @@ static struct error *parse_word(const char *option, const char *text, const char
 		parse_word(option, text, words, built, sizeof(words) / sizeof(words[0]), ret);               \
 	})
 
-static struct error *parse_events(const char *text)
+static struct error *parse_events(const char *text, struct given *given)
 {
 	char *copy = strdup(text), *save = NULL;
 	bool cpu = false, heap = false;
@@ -180,30 +187,47 @@ static struct error *parse_events(const char *text)
 					     word);
 	}
 	free(copy);
-	if (!error && heap)
-		error = not_built(cpu ? "-e cpu,heap" : "-e heap");
+	if (!error && heap && !cpu)
+		error = not_built("-e heap without cpu");
 	if (!error && !cpu)
 		error = usage("-e", "names no event");
+	if (!error)
+		given->events = heap ? EVENTS_WITH_HEAP : EVENTS_WITHOUT_HEAP;
 	return error;
 }
 
-static struct error *parse_heap(const char *text)
+static struct error *parse_heap(const char *text, struct options *options, struct given *given)
 {
-	unsigned word;
+	struct error *error;
+	unsigned word = 0;
 
 	if (!strncmp(text, "sampled:", 8))
 		return not_built("--heap=sampled");
-	return WORDS("--heap", text, 2, &word, "auto", "off", "growth", "sampled", "exact");
+	/* The built ones in the order of enum heap_choice. */
+	error = WORDS("--heap", text, 3, &word, "auto", "off", "exact", "growth", "sampled");
+	options->heap = (enum heap_choice)word;
+	given->has_heap = true;
+	return error;
 }
 
-static struct error *parse_collecting(int code, const char *argument, struct options *options)
+/* Above 0: a budget of nothing is --heap=off. */
+static struct error *parse_overhead(const char *text, double *ret)
 {
-	double number;
+	struct error *error = parse_number("--max-overhead", text, 0, 100, ret);
+
+	if (!error && *ret <= 0)
+		error = usage("--max-overhead", "needs more than 0 %; --heap=off measures no heap");
+	return error;
+}
+
+static struct error *parse_collecting(int code, const char *argument, struct options *options,
+				      struct given *given)
+{
 	struct error *error;
 
 	switch (code) {
 	case 'e':
-		return parse_events(argument);
+		return parse_events(argument, given);
 	case 'F':
 		return parse_number("-F", argument, 1, 10000, &options->hz);
 	case 'd':
@@ -212,9 +236,9 @@ static struct error *parse_collecting(int code, const char *argument, struct opt
 			error = usage("-d", "needs a duration above 0 seconds");
 		return error;
 	case OPTION_HEAP:
-		return parse_heap(argument);
-	case OPTION_MAX_OVERHEAD: /* of the heap probes: kept for as long as there are none */
-		return parse_number("--max-overhead", argument, 0, 100, &number);
+		return parse_heap(argument, options, given);
+	case OPTION_MAX_OVERHEAD:
+		return parse_overhead(argument, &options->max_overhead_pct);
 	case OPTION_MAX_MEMORY:
 		return not_built("--max-memory");
 	case OPTION_CHILDREN:
@@ -269,13 +293,16 @@ static struct error *parse_reporting(int code, const char *argument, struct opti
 
 	switch (code) {
 	case OPTION_VIEW:
-		error = WORDS("--view", argument, 3, &word, "summary", "hot", "tree", "callers", "alloc",
+		error = WORDS("--view", argument, 4, &word, "summary", "hot", "tree", "alloc", "callers",
 			      "leaks", "threads", "timeline");
 		options->report.view = (enum report_view)word;
 		return error;
 	case OPTION_METRIC:
-		return WORDS("--metric", argument, 1, &word, "cpu", "alloc-bytes", "alloc-count",
-			     "live-bytes", "live-count", "peak-bytes");
+		/* In the order of enum report_metric, whose first is the view's default. */
+		error = WORDS("--metric", argument, 6, &word, "cpu", "live-bytes", "live-count",
+			      "alloc-bytes", "alloc-count", "peak-bytes");
+		options->report.metric = (enum report_metric)(word + 1);
+		return error;
 	case OPTION_FORMAT:
 		error = WORDS("--format", argument, 2, &word, "text", "json", "csv");
 		options->report.format = (enum report_format)word;
@@ -311,14 +338,15 @@ static struct error *unknown_option(const char *given, const struct verb_syntax 
 	return error_create(ERROR_USAGE, 0, hint, "%s: unknown option", given);
 }
 
-static struct error *parse_option(int code, const char *argument, const char *given,
-				  const struct verb_syntax *syntax, struct options *options)
+static struct error *parse_option(int code, const char *argument, const char *word,
+				  const struct verb_syntax *syntax, struct options *options,
+				  struct given *given)
 {
 	switch (code) {
 	case '?':
-		return unknown_option(given, syntax);
+		return unknown_option(word, syntax);
 	case ':':
-		return usage(given, "needs a value");
+		return usage(word, "needs a value");
 	case 'p':
 		return parse_pid(argument, &options->pid);
 	case 'n':
@@ -356,7 +384,7 @@ static struct error *parse_option(int code, const char *argument, const char *gi
 	case OPTION_PLAIN:
 		return parse_screen(code, argument, options);
 	default:
-		return parse_collecting(code, argument, options);
+		return parse_collecting(code, argument, options, given);
 	}
 }
 
@@ -440,16 +468,27 @@ static const struct verb_syntax *find_verb(const char *word)
 	return NULL;
 }
 
-static struct error *check_together(const struct options *options)
+static struct error *check_together(struct options *options, const struct given *given)
 {
+	bool wants_heap = options->heap != HEAP_CHOICE_OFF;
+
 	if (options->user_only && options->kernel_only)
 		return usage("--user and --kernel", "one of the two");
+	if (given->events && given->has_heap && wants_heap != (given->events == EVENTS_WITH_HEAP))
+		return usage("-e and --heap",
+			     wants_heap ? "-e does not name heap" : "-e names heap, and --heap=off");
+	if (given->events == EVENTS_WITHOUT_HEAP)
+		options->heap = HEAP_CHOICE_OFF;
+	if (options->report.view == REPORT_ALLOC && options->report.metric == REPORT_METRIC_CPU)
+		return usage("--view alloc --metric cpu", "allocations are measured in bytes and blocks");
 	return NULL;
 }
 
 struct error *options_parse(int argc, char **argv, struct options *ret)
 {
-	struct options options = {.hz = 99, .max_lost_pct = -1, .report.rows = SIZE_MAX};
+	struct options options = {
+		.hz = 99, .max_lost_pct = -1, .max_overhead_pct = 5, .report.rows = SIZE_MAX};
+	struct given given = {0};
 	const struct verb_syntax *syntax = argc > 1 ? find_verb(argv[1]) : NULL;
 	struct error *error;
 
@@ -467,14 +506,14 @@ struct error *options_parse(int argc, char **argv, struct options *ret)
 	optind = 1;
 	for (;;) {
 		/* What is being looked at, for the message: getopt moves on before it answers. */
-		const char *given = optind < argc ? argv[optind] : "";
+		const char *word = optind < argc ? argv[optind] : "";
 		int code = getopt_long(argc, argv, syntax->letters, syntax->options, NULL);
 
 		if (code < 0)
 			break;
 		if ((code == '?' || code == ':') && strncmp(argv[optind - 1], "-", 1) == 0)
-			given = argv[optind - 1];
-		error = parse_option(code, optarg, given, syntax, &options);
+			word = argv[optind - 1];
+		error = parse_option(code, optarg, word, syntax, &options, &given);
 		if (error)
 			return error;
 		if (options.verb == VERB_HELP || options.verb == VERB_VERSION) {
@@ -484,7 +523,7 @@ struct error *options_parse(int argc, char **argv, struct options *ret)
 	}
 	error = take_operands(syntax, argv + optind, (size_t)(argc - optind), &options);
 	if (!error)
-		error = check_together(&options);
+		error = check_together(&options, &given);
 	if (error)
 		return error;
 	if (options.report.rows == SIZE_MAX)

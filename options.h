@@ -7,6 +7,7 @@
 #define KILN_OPTIONS_H
 
 #include "base/error.h"
+#include "bpf/probe.h"
 #include "export/report.h"
 #include "tui/app.h"
 
@@ -37,7 +38,9 @@ struct options {
 	double hz;
 	double duration_s; /* 0: no limit */
 	bool user_only, kernel_only;
-	double max_lost_pct; /* negative: no limit */
+	enum heap_choice heap;
+	double max_overhead_pct; /* of HEAP_CHOICE_AUTO */
+	double max_lost_pct;	 /* negative: no limit */
 	bool quiet, verbose;
 	/* files */
 	const char *output; /* NULL: default pattern */

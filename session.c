@@ -76,7 +76,7 @@ static void on_sample(void *arg, const void *record, size_t length)
 	profile_add_sample(session->source.profile, sample, session->ready.start_ns);
 }
 
-static void ask_names(struct session *session)
+void session_ask_names(struct session *session)
 {
 	uint64_t offsets[NAMES_REQUEST_MAX];
 	uint32_t module;
@@ -101,7 +101,7 @@ static bool read_ring(struct session *session)
 	if (session->ring)
 		count = ring_read(session->ring, on_sample, session, RECORDS_A_TURN);
 	if (count)
-		ask_names(session);
+		session_ask_names(session);
 	return count == RECORDS_A_TURN;
 }
 
@@ -160,7 +160,7 @@ void session_update_facts(struct session *session)
 		.uses_cpu_clock = session->ready.uses_cpu_clock,
 		.is_rescued = session->state == SOURCE_LOST,
 		.self_cpu_s = NAN,
-		.heap_why = "heap tracing is not built yet",
+		.heap_why = "the probe has not said anything of the heap",
 	};
 
 	if (session->counters)
@@ -186,6 +186,7 @@ static void on_tick(void *arg)
 	struct session *session = arg;
 
 	read_ring(session);
+	session_heap_tick(session);
 	if (session_now_ns() - session->facts_ns >= FACTS_MS * 1000000u)
 		session_update_facts(session);
 }
@@ -244,6 +245,7 @@ void session_settle(struct session *session)
 		if (is_account_closed(session))
 			break;
 	}
+	session_heap_settle(session);
 }
 
 void session_end_collecting(struct session *session, uint64_t end_ns)
@@ -261,7 +263,7 @@ bool session_stop(struct session *session)
 	if (session->state != SOURCE_LIVE || session->end_ns)
 		return false;
 	session->is_stopping = true;
-	error_destroy(channel_send(session->probe, KILN_PAUSE, NULL, 0, NULL, 0));
+	error_destroy(channel_send(session->probe, KILN_CLOSE, NULL, 0, NULL, 0));
 	return true;
 }
 
@@ -357,6 +359,7 @@ void session_destroy(struct session *session)
 	ring_destroy(session->ring);
 	cleanup_close(&session->ring_fd);
 	counters_destroy(session->counters);
+	session_heap_destroy(session);
 	symbolizer_client_destroy(session->symbolizer);
 	channel_destroy(session->probe);
 	profile_destroy(session->source.profile);

@@ -19,6 +19,7 @@ struct session {
 	struct ring *ring;
 	int ring_fd;
 	struct counters *counters;
+	struct session_heap *heap; /* NULL: the probe has said nothing of a heap yet */
 	struct error *error;
 
 	enum source_state state;
@@ -59,6 +60,8 @@ uint64_t session_elapsed_ns(const struct session *session);
 void session_tell(struct session *session, enum session_change change);
 /* Into the profile's list, and as the newest thing to say. */
 void session_add_event(struct session *session, uint64_t time_ns, const char *text);
+/* Asks the worker for all frames that nobody has asked for yet. */
+void session_ask_names(struct session *session);
 void session_update_facts(struct session *session);
 /* Reads what the ring still holds; facts and samples are of one moment then. */
 void session_end_collecting(struct session *session, uint64_t end_ns);
@@ -68,6 +71,15 @@ struct error *session_start_reading(struct session *session, struct message *mes
 /* session_news.c: callbacks of the probe's channel */
 void session_on_message(void *arg, struct message *message);
 void session_on_closed(void *arg);
+
+/* session_heap.c */
+void session_heap_on_message(struct session *session, struct message *message);
+void session_heap_on_chunk(struct session *session, struct message *message);
+void session_heap_on_wrappers(struct session *session, const struct message *message);
+void session_heap_tick(struct session *session);
+/* All that there is, at once: before a report or a save. */
+void session_heap_settle(struct session *session);
+void session_heap_destroy(struct session *session);
 
 /* session_source.c */
 extern const struct source_ops session_source_ops;

@@ -156,6 +156,10 @@ static bool has_room(const struct message *message)
 		return message->length == sizeof(struct event_message);
 	case PROBE_FAILED:
 		return message->length == sizeof(struct failed_message);
+	case PROBE_HEAP:
+		return message->length == sizeof(struct heap_message);
+	case PROBE_HEAP_CHUNK:
+		return message->length == sizeof(struct heap_chunk_message);
 	default:
 		return true;
 	}
@@ -199,6 +203,15 @@ void session_on_message(void *arg, struct message *message)
 		return;
 	case PROBE_FAILED:
 		on_failed(session, message->payload);
+		return;
+	case PROBE_HEAP:
+		session_heap_on_message(session, message);
+		return;
+	case PROBE_HEAP_CHUNK:
+		session_heap_on_chunk(session, message);
+		return;
+	case PROBE_HEAP_WRAPPERS:
+		session_heap_on_wrappers(session, message);
 		return;
 	}
 }

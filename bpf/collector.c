@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/capability.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -29,6 +30,7 @@ struct collector {
 	struct cpu_programs *programs;
 	struct sampler *sampler;
 	struct ring *control;
+	const struct target_life *life; /* mapped */
 	struct sampler_options sampler_options;
 	size_t ring_bytes;
 	unsigned cpus;
@@ -54,6 +56,8 @@ void collector_destroy(struct collector *collector)
 		return;
 	sampler_destroy(collector->sampler);
 	ring_destroy(collector->control);
+	if (collector->life)
+		munmap((void *)collector->life, sizeof(*collector->life));
 	cpu_programs__destroy(collector->programs);
 	collector_drop_queue(collector);
 	array_deinit(&collector->queued_tables);
@@ -245,9 +249,21 @@ static int collector_configure(struct collector *collector, const struct collect
 	return failure;
 }
 
+static struct error *collector_map_life(struct collector *collector)
+{
+	void *memory = mmap(NULL, sizeof(*collector->life), PROT_READ, MAP_SHARED,
+			    bpf_map__fd(collector->programs->maps.life), 0);
+
+	if (memory == MAP_FAILED)
+		return error_create(ERROR_GENERAL, errno, NULL, "cannot map the target's state");
+	collector->life = memory;
+	return NULL;
+}
+
 static struct error *collector_load(struct collector *collector, const struct collector_options *options)
 {
 	int cpus = libbpf_num_possible_cpus(), failure;
+	struct error *error;
 
 	if (cpus < 0)
 		return error_create(ERROR_GENERAL, -cpus, NULL, "cannot count the CPUs");
@@ -262,7 +278,10 @@ static struct error *collector_load(struct collector *collector, const struct co
 	failure = cpu_programs__load(collector->programs);
 	if (failure)
 		return explain_load(-failure);
-	return ring_open(bpf_map__fd(collector->programs->maps.control), CONTROL_BYTES, &collector->control);
+	error = collector_map_life(collector);
+	return error ? error
+		     : ring_open(bpf_map__fd(collector->programs->maps.control), CONTROL_BYTES,
+				 &collector->control);
 }
 
 struct error *collector_create(const struct collector_options *options, struct collector **ret)
@@ -331,6 +350,17 @@ int collector_get_counters_fd(const struct collector *collector)
 	return bpf_map__fd(collector->programs->maps.counters);
 }
 
+struct shared_maps collector_get_shared_maps(const struct collector *collector)
+{
+	return (struct shared_maps){
+		.life = bpf_map__fd(collector->programs->maps.life),
+		.control = bpf_map__fd(collector->programs->maps.control),
+		.mappings = bpf_map__fd(collector->programs->maps.mappings),
+		.tables = bpf_map__fd(collector->programs->maps.tables),
+		.sites = bpf_map__fd(collector->programs->maps.sites),
+	};
+}
+
 unsigned collector_get_cpu_count(const struct collector *collector)
 {
 	return collector->cpus;
@@ -340,12 +370,12 @@ unsigned collector_get_cpu_count(const struct collector *collector)
 
 uint64_t collector_read_exec_count(const struct collector *collector)
 {
-	return __atomic_load_n(&collector->programs->bss->exec_count, __ATOMIC_ACQUIRE);
+	return __atomic_load_n(&collector->life->exec_count, __ATOMIC_ACQUIRE);
 }
 
 uint64_t collector_read_fork_count(const struct collector *collector)
 {
-	return __atomic_load_n(&collector->programs->bss->fork_count, __ATOMIC_ACQUIRE);
+	return __atomic_load_n(&collector->life->fork_count, __ATOMIC_ACQUIRE);
 }
 
 struct error *collector_publish_mappings(struct collector *collector, const struct mapping *mappings,
@@ -424,5 +454,5 @@ size_t collector_read_control(struct collector *collector,
 
 uint64_t collector_get_control_lost(const struct collector *collector)
 {
-	return __atomic_load_n(&collector->programs->bss->control_lost, __ATOMIC_ACQUIRE);
+	return __atomic_load_n(&collector->life->control_lost, __ATOMIC_ACQUIRE);
 }

@@ -48,6 +48,12 @@ int collector_get_counters_fd(const struct collector *collector);    /* for coun
 unsigned collector_get_cpu_count(const struct collector *collector); /* possible CPUs: structs in counters */
 enum sampler_clock collector_get_clock(const struct collector *collector); /* after collector_attach() */
 
+/* What the programs of the heap share with those of the CPU: fds, the collector's. */
+struct shared_maps {
+	int life, control, mappings, tables, sites;
+};
+struct shared_maps collector_get_shared_maps(const struct collector *collector);
+
 /* How often the target has called exec since the programs were attached. */
 uint64_t collector_read_exec_count(const struct collector *collector);
 /* Children of the target so far: CONTROL_FORK does not come for each when they are many. */

@@ -18,25 +18,15 @@
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 /* ---- set before load ---- */
-const volatile __u32 config_tgid;
 const volatile __u32 config_wants_user;
 const volatile __u32 config_wants_kernel;
 const volatile __u64 config_wakeup_bytes; /* with more than this in the ring the reader is woken */
 
-/* ---- read by the probe ---- */
-__u64 control_lost; /* control records that found their ring full */
-
-__u64 unknown_sent_ns; /* when CONTROL_UNKNOWN_PC was sent last */
 __u32 exit_sent;
-__u64 fork_count;   /* children of the target */
 __u64 fork_sent_ns; /* when CONTROL_FORK was sent last */
 
-#define UNKNOWN_INTERVAL_NS 5000000ull
 /* A shell that forks thousands a second is told once in so long, with their number. */
 #define FORK_INTERVAL_NS 100000000ull
-#define USER_ADDRESS_MIN                                                                                     \
-	0x1000ull /* lower and higher are no code: nothing that a new look at the maps would find */
-#define USER_ADDRESS_END 0x800000000000ull
 
 #define THREADS_MAX (1u << 20)
 
@@ -72,38 +62,6 @@ struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 1 << 20);
 } samples SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 1 << 16);
-} control SEC(".maps");
-
-static __always_inline void control_send(__u32 kind, __u32 pid, __u64 value, __u64 cpu_ns)
-{
-	struct control_record record = {
-		.kind = kind,
-		.pid = pid,
-		.time_ns = bpf_ktime_get_ns(),
-		.value = value,
-		.cpu_ns = cpu_ns,
-	};
-
-	if (bpf_ringbuf_output(&control, &record, sizeof(record), 0))
-		__sync_fetch_and_add(&control_lost, 1);
-}
-
-/* Once per interval, on whatever CPU comes first: the probe then reads the maps again. */
-static __always_inline void unknown_pc_send(__u64 pc, __u64 now_ns)
-{
-	__u64 sent_ns = *(volatile __u64 *)&unknown_sent_ns;
-
-	if (pc < USER_ADDRESS_MIN || pc >= USER_ADDRESS_END)
-		return;
-	if (sent_ns && now_ns - sent_ns < UNKNOWN_INTERVAL_NS)
-		return;
-	if (__sync_val_compare_and_swap(&unknown_sent_ns, sent_ns, now_ns) == sent_ns)
-		control_send(CONTROL_UNKNOWN_PC, config_tgid, pc, 0);
-}
 
 static __always_inline struct scratch *scratch_claim(__u32 cpu)
 {
@@ -168,9 +126,9 @@ static __always_inline void sample_fill(struct bpf_perf_event_data *ctx, struct 
 		struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
 
 		kernel_count = kernel_stack_take(ctx, scratch);
-		pc = regs->rip;
 		sp = regs->rsp;
 		bp = regs->rbp;
+		pc = walk_undo_trap(&scratch->walk, regs->rip, sp);
 	}
 	if (pc || mode == SAMPLE_USER) {
 		user_stack_walk(scratch, pc, sp, bp, kernel_count);
@@ -243,11 +201,12 @@ int on_cpu_sample(struct bpf_perf_event_data *ctx)
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(on_exec, struct task_struct *task)
 {
+	struct target_life *target = life_get();
 	__u64 count;
 
-	if ((__u32)task->tgid != config_tgid)
+	if ((__u32)task->tgid != config_tgid || !target)
 		return 0;
-	count = __sync_fetch_and_add(&exec_count, 1) + 1;
+	count = __sync_fetch_and_add(&target->exec_count, 1) + 1;
 	control_send(CONTROL_EXEC, task->tgid, count, 0);
 	return 0;
 }
@@ -255,11 +214,12 @@ int BPF_PROG(on_exec, struct task_struct *task)
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 {
+	struct target_life *target = life_get();
 	__u64 now_ns, sent_ns, count;
 
-	if ((__u32)parent->tgid != config_tgid || child->tgid == parent->tgid)
+	if ((__u32)parent->tgid != config_tgid || child->tgid == parent->tgid || !target)
 		return 0;
-	count = __sync_fetch_and_add(&fork_count, 1) + 1;
+	count = __sync_fetch_and_add(&target->fork_count, 1) + 1;
 	now_ns = bpf_ktime_get_ns();
 	sent_ns = *(volatile __u64 *)&fork_sent_ns;
 	if (sent_ns && now_ns - sent_ns < FORK_INTERVAL_NS)

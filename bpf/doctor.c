@@ -276,6 +276,7 @@ static const struct check other_checks[] = {
 	{"map_files", false, check_map_files},
 	{"memory lock", true, check_memory_lock},
 	{"terminal", false, check_terminal},
+	{"heap", false, doctor_check_heap},
 };
 
 static void report_checks(struct doctor *doctor, const struct check *checks, size_t count)
@@ -298,7 +299,6 @@ struct error *doctor_report(pid_t pid, FILE *stream, int *ret_status)
 	report_checks(&doctor, other_checks, sizeof(other_checks) / sizeof(other_checks[0]));
 	if (pid)
 		report_target(&doctor, pid);
-	fprintf(stream, "heap: no: not built yet\n");
 	if (fflush(stream) || ferror(stream))
 		return error_create(ERROR_GENERAL, errno, NULL, "write the report");
 	*ret_status = doctor.no_target	 ? ERROR_NO_TARGET

@@ -1,6 +1,7 @@
 #include "bpf/doctor_kernel.h"
 
 #include "base/cleanup.h"
+#include "bpf/uprobes.h"
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -226,4 +227,24 @@ void doctor_check_cpu_clock(struct finding *ret)
 void doctor_check_cycles(struct finding *ret)
 {
 	check_event(ret, PERF_TYPE_HARDWARE, PERF_COUNT_HW_CPU_CYCLES, "; cpu-clock is used instead");
+}
+
+/* ---- uprobes ---- */
+
+/* On a function of this process. Perf-event uprobes do all that sessions do: slower, and with more rights. */
+void doctor_check_heap(struct finding *ret)
+{
+	enum uprobe_links links;
+	_cleanup_error_ struct error *error = uprobes_choose(&links);
+	bool is_forbidden = error && error_get_code(error) == ERROR_PERMISSION;
+
+	if (error)
+		finding_set(ret, ANSWER_NO, is_forbidden ? CAUSE_RIGHTS : CAUSE_MACHINE, "%s",
+			    error_get_message(error));
+	else if (links == UPROBE_SESSION)
+		finding_set(ret, ANSWER_YES, CAUSE_NONE, "probes of allocators attach (uprobe sessions)");
+	else
+		finding_set(ret, ANSWER_PART, CAUSE_MACHINE,
+			    "probes of allocators attach as perf events only: they need CAP_SYS_ADMIN, and "
+			    "~0.1 s each to go");
 }

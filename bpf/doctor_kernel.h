@@ -32,6 +32,7 @@ void doctor_check_loop(struct finding *ret);
 void doctor_check_tracepoints(struct finding *ret);
 void doctor_check_cpu_clock(struct finding *ret);
 void doctor_check_cycles(struct finding *ret);
+void doctor_check_heap(struct finding *ret); /* CPU profiling does not need it */
 /* Makes an array map of this size; 0 or errno. */
 int doctor_try_map(size_t bytes);
 

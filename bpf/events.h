@@ -81,7 +81,13 @@ struct cpu_counters {
 };
 
 /* ---- what happens to the target: ring "control", read by the probe ---- */
-enum control_kind { CONTROL_EXEC, CONTROL_FORK, CONTROL_EXIT, CONTROL_UNKNOWN_PC };
+enum control_kind {
+	CONTROL_EXEC,
+	CONTROL_FORK,
+	CONTROL_EXIT,
+	CONTROL_UNKNOWN_PC,
+	CONTROL_HEAP_ROOM, /* the heap's maps are half full: value says which (enum heap_room_kind) */
+};
 
 struct control_record {
 	__u32 kind; /* enum control_kind */
@@ -90,6 +96,15 @@ struct control_record {
 	__u64 value;  /* EXIT: status as wait(2) gives it; EXEC: new exec count; FORK: children so far, of
 			 which  not all are told */
 	__u64 cpu_ns; /* EXIT: CPU time of the whole process; 0 unknown */
+};
+
+/* ---- the target's life: the one element of the array "life" ---- */
+struct target_life {
+	__u64 exec_count; /* since the programs were attached */
+	__u64 fork_count;
+	__u64 control_lost;    /* control records that found their ring full */
+	__u64 unknown_sent_ns; /* when CONTROL_UNKNOWN_PC was sent last */
+	__u64 reserved[4];
 };
 
 /* ---- executable mappings of the target, sorted by start: inner array "mappings" ----

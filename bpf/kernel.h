@@ -31,6 +31,17 @@ struct signal_struct {
 /* include/linux/sched/signal.h: group_exit_code is what wait(2) will report */
 #define SIGNAL_GROUP_EXIT 0x00000004
 
+/* kernel/events/uprobes.c: the returns that a thread still owes to probes, newest first */
+struct return_instance {
+	unsigned long stack; /* address of the return address that was replaced */
+	unsigned long orig_ret_vaddr;
+	struct return_instance *next;
+} RELOCATED;
+
+struct uprobe_task {
+	struct return_instance *return_instances;
+} RELOCATED;
+
 struct task_struct {
 	int pid;
 	int tgid;
@@ -39,6 +50,7 @@ struct task_struct {
 	struct signal_struct *signal;
 	struct list_head thread_node;
 	struct sched_entity se;
+	struct uprobe_task *utask;
 } RELOCATED;
 
 #endif

@@ -14,4 +14,7 @@
  * itself. */
 #define SCRATCH_SLOTS 3
 
+/* Traps of the heap: some ten a module that brings an allocator. */
+#define SITES_MAX 4096
+
 #endif

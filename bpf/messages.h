@@ -19,10 +19,16 @@ enum probe_message {
 	PROBE_PAUSED,	  /* collecting is off */
 	PROBE_END,	  /* the probe was asked to end by a signal: save, and end */
 	PROBE_FAILED,	  /* struct failed_message */
+	PROBE_HEAP, /* struct heap_message; with HEAP_EXACT, the first time, + 3 fds: ring of stacks, global,
+		       counters */
+	PROBE_HEAP_CHUNK, /* struct heap_chunk_message + 1 fd: an array of HEAP_CHUNK_SLOTS struct heap_totals
+			   */
+	PROBE_HEAP_WRAPPERS, /* struct heap_wrappers_message */
 	/* kiln → probe */
 	KILN_PAUSE = 100,
 	KILN_STOPPED, /* the terminal is back: stop yourself, I do the same */
 	KILN_RESUME,
+	KILN_CLOSE, /* like KILN_PAUSE, and for good: the heap's books are closed too */
 	KILN_STUCK, /* struct stuck_message: the names worker does not answer */
 };
 
@@ -78,6 +84,41 @@ struct failed_message {
 	char message[2048];
 	char hint[1024];
 };
+
+enum heap_state {
+	HEAP_OFF,     /* not measured: text says why */
+	HEAP_WAITING, /* no allocator has been found yet */
+	HEAP_EXACT,   /* every call is counted */
+	HEAP_CLOSED,  /* was exact until time_ns: text says why it ended */
+};
+
+struct heap_message {
+	__u32 state;	 /* enum heap_state */
+	__u32 sites;	 /* probes */
+	__u64 time_ns;	 /* EXACT: since; CLOSED: until */
+	__u64 unseen_ns; /* of a started command: how long it ran before the first probe was in place */
+	__u64 ring_bytes;
+	double cost_pct;   /* estimated: of the target's CPU time; NAN unknown */
+	double budget_pct; /* NAN: none */
+	char text[240];
+};
+
+struct heap_chunk_message {
+	__u32 index;
+	__u32 reserved;
+};
+
+/* Code that only passes allocations on (operator new): its frames belong to the allocator. */
+struct heap_range {
+	__u64 start, end; /* frame offsets */
+};
+
+struct heap_wrappers_message {
+	__u32 module;
+	__u32 count;
+	struct heap_range ranges[];
+};
+#define HEAP_RANGES_MAX 256
 
 struct worker_message {
 	__u32 generation; /* 1 for the first, one more for each that replaces it */

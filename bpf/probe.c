@@ -32,6 +32,7 @@ static void on_exec(struct probe *probe, const struct control_record *record)
 	if (error)
 		probe_send_note(probe, error_get_message(error));
 	error_destroy(error);
+	probe_heap_on_exec(probe, record);
 	probe->refresh_ms = REFRESH_LEAST_MS;
 	/* A target that does nothing but exec must not keep the probe busy. */
 	probe_refresh_soon(probe);
@@ -58,6 +59,7 @@ static void on_fork(struct probe *probe, const struct control_record *record)
 
 	tell_forks(probe, record->value - 1);
 	probe->told_forks = record->value;
+	probe_heap_on_fork(probe);
 	probe_send(probe, PROBE_EVENT, &message, sizeof(message));
 }
 
@@ -91,6 +93,9 @@ static void on_control(void *arg, const struct control_record *record)
 	case CONTROL_UNKNOWN_PC:
 		/* A pc in no known mapping. */
 		probe_refresh_soon(probe);
+		return;
+	case CONTROL_HEAP_ROOM:
+		probe_heap_on_room(probe, record);
 		return;
 	}
 }
@@ -169,6 +174,8 @@ static void start_collecting(void *arg)
 		error = launch_release(&probe->launch, probe->options->command[0]);
 	if (error)
 		probe_send_failed(probe, error);
+	else
+		probe_heap_on_collecting(probe);
 }
 
 static struct error *load(struct probe *probe)
@@ -192,10 +199,13 @@ static struct error *load(struct probe *probe)
 		error = watch(probe);
 	if (error)
 		return error;
-	probe_announce_fixed_modules(probe);
+	probe_announce_vdso(probe);
+	probe_heap_start(probe);
 	/* A command that has not called exec yet has nothing of its own mapped. */
 	if (!probe->launch.pid)
 		error = probe_refresh(probe);
+	probe_heap_open(probe);
+	probe_announce_kernel(probe);
 	if (!error)
 		error = loop_add_timer(probe->loop, probe->launch.pid ? 1 : FIRST_TABLES_MS, 0,
 				       start_collecting, probe, &probe->start_timer);
@@ -220,6 +230,9 @@ static void on_kiln_message(void *arg, struct message *message)
 	struct probe *probe = arg;
 
 	switch (message->type) {
+	case KILN_CLOSE:
+		probe_heap_close(probe);
+		/* fallthrough */
 	case KILN_PAUSE:
 		if (probe->collector)
 			error_destroy(collector_disable(probe->collector));
@@ -339,18 +352,22 @@ static void start(void *arg)
 {
 	struct probe *probe = arg;
 	struct error *error;
+	unsigned admin;
 
 	loop_remove(probe->start_timer);
 	probe->start_timer = NULL;
 	probe_send_target(probe);
 	probe_send_pids(probe);
-	error = privileges_keep_least(PRIVILEGES_KEEP_FORKING | (needs_admin() ? PRIVILEGES_KEEP_ADMIN : 0));
+	probe_heap_prepare(probe);
+	admin = probe_heap_needs_admin(probe) ? PRIVILEGES_KEEP_ADMIN : 0;
+	error = privileges_keep_least(PRIVILEGES_KEEP_FORKING |
+				      (needs_admin() ? (unsigned)PRIVILEGES_KEEP_ADMIN : admin));
 	if (!error)
 		error = modules_create(&probe->modules);
 	if (!error)
 		error = load(probe);
 	if (!error)
-		error = privileges_keep_least(PRIVILEGES_KEEP_FORKING);
+		error = privileges_keep_least(PRIVILEGES_KEEP_FORKING | admin);
 	if (error)
 		probe_send_failed(probe, error);
 }
@@ -372,6 +389,7 @@ static struct error *serve(struct probe *probe, int *ret_status)
 
 static void clean_up(struct probe *probe)
 {
+	probe_heap_destroy(probe);
 	collector_destroy(probe->collector);
 	workers_destroy(probe->workers);
 	channel_destroy(probe->kiln);

@@ -14,6 +14,12 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+enum heap_choice {
+	HEAP_CHOICE_AUTO, /* exact, until it costs the target more than max_overhead_pct */
+	HEAP_CHOICE_OFF,
+	HEAP_CHOICE_EXACT, /* whatever it costs */
+};
+
 struct probe_options {
 	/* The target: one of the three. */
 	uint32_t pid;
@@ -24,6 +30,8 @@ struct probe_options {
 	char *const *argv; /* the command line as it was typed, for hints */
 	double hz;
 	bool user_only, kernel_only, verbose;
+	enum heap_choice heap;
+	double max_overhead_pct; /* of the target's CPU time: the budget of the heap's probes; above 0 */
 	/* The program of the interface, run in a child as the invoking user; and of the workers. */
 	int (*interface_main)(void *arg, int probe_fd);
 	int (*worker_main)(int probe_fd, int kiln_fd);

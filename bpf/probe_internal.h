@@ -10,6 +10,7 @@
 #include "bpf/messages.h"
 #include "bpf/modules.h"
 #include "bpf/probe.h"
+#include "bpf/probe_heap.h"
 #include "bpf/supervisor.h"
 #include "bpf/target.h"
 #include "bpf/workers.h"
@@ -28,6 +29,10 @@ struct probe {
 	struct launch launch; /* pid 0: the target was running before */
 	struct modules *modules;
 	struct collector *collector;
+	struct probe_heap *heap;
+	/* of the last look; the registry's */
+	const struct mapping *mappings;
+	size_t mapping_count;
 	struct loop_source *refresh_timer, *start_timer, *flush_timer;
 	bool is_flush_due;
 	unsigned refresh_ms;
@@ -55,7 +60,8 @@ void probe_send_tables(struct probe *probe);
 /* ---- probe_modules.c ---- */
 extern const struct workers_ops probe_workers_ops;
 /* What every target has: the vDSO, and the kernel's names. */
-void probe_announce_fixed_modules(struct probe *probe);
+void probe_announce_vdso(struct probe *probe);
+void probe_announce_kernel(struct probe *probe);
 /* Reads the target's mappings, hands out new modules, publishes what has changed. */
 struct error *probe_refresh(struct probe *probe);
 void probe_refresh_or_say(struct probe *probe);

@@ -35,7 +35,7 @@ static void announce_module(struct probe *probe, uint32_t id, enum module_kind k
 }
 
 /* What every target has: the vDSO, and the kernel's names. Their fds live as long as the process. */
-void probe_announce_fixed_modules(struct probe *probe)
+void probe_announce_vdso(struct probe *probe)
 {
 	int fd = -1;
 	struct stat status;
@@ -45,8 +45,14 @@ void probe_announce_fixed_modules(struct probe *probe)
 		announce_module(probe, MODULE_VDSO, MODULE_KIND_VDSO, "[vdso]", fd, (uint64_t)status.st_size,
 				true);
 	error_destroy(error);
-	fd = -1;
-	error = modules_open_kernel(&fd);
+}
+
+void probe_announce_kernel(struct probe *probe)
+{
+	int fd = -1;
+	struct stat status;
+	struct error *error = modules_open_kernel(&fd);
+
 	if (error)
 		probe_send_note(probe, error_get_message(error));
 	else if (fstat(fd, &status) == 0)
@@ -115,8 +121,24 @@ void probe_on_flush_timer(void *arg)
 	if (error)
 		probe_send_note(probe, error_get_message(error));
 	error_destroy(error);
-	if (!workers_count_waiting(probe->workers) && !probe->is_collecting && probe->start_timer)
+	if (workers_count_waiting(probe->workers))
+		return;
+	probe_heap_on_tables_done(probe);
+	if (!probe->is_collecting && probe->start_timer)
 		error_destroy(loop_set_timer(probe->start_timer, 1, 0));
+}
+
+static void on_hooks(void *arg, uint32_t module, const struct hooks_message *message)
+{
+	probe_heap_on_hooks(arg, module, message);
+}
+
+static void on_given_up(void *arg, const char *what)
+{
+	char text[96];
+
+	snprintf(text, sizeof(text), "the worker for %s died too often: there will be no more", what);
+	probe_send_note(arg, text);
 }
 
 static void on_names_socket(void *arg, int fd, uint32_t generation)
@@ -131,6 +153,8 @@ static void on_names_socket(void *arg, int fd, uint32_t generation)
 
 const struct workers_ops probe_workers_ops = {
 	.table = on_table,
+	.hooks = on_hooks,
+	.given_up = on_given_up,
 	.names_socket = on_names_socket,
 	.pids = probe_send_pids,
 };
@@ -150,6 +174,8 @@ struct error *probe_refresh(struct probe *probe)
 	probe->last_refresh_cost_ns = probe_clock_ns(CLOCK_PROCESS_CPUTIME_ID) - used_ns;
 	if (error)
 		return error;
+	probe->mappings = change.mappings;
+	probe->mapping_count = change.count;
 	announce_fresh(probe, &change);
 	if (change.changed)
 		probe->refresh_ms = REFRESH_LEAST_MS;

@@ -174,18 +174,24 @@ const struct cpu_counters *counters_get(const struct counters *counters, unsigne
 	return cpu < counters->count ? &counters->cpus[cpu] : NULL;
 }
 
+/* Backwards: attempts, which every program raises first, is read last and never falls behind. */
+static void add_words(const uint64_t *values, unsigned words, uint64_t *sums)
+{
+	for (unsigned i = words; i-- > 0;)
+		sums[i] += __atomic_load_n(&values[i], __ATOMIC_ACQUIRE);
+}
+
 void counters_sum(const struct counters *counters, struct cpu_counters *ret)
 {
-	const unsigned words = sizeof(*ret) / sizeof(uint64_t);
-	uint64_t *sums = (uint64_t *)ret;
-
 	memset(ret, 0, sizeof(*ret));
-	for (unsigned cpu = 0; cpu < counters->count; cpu++) {
-		const uint64_t *values = (const uint64_t *)&counters->cpus[cpu];
+	for (unsigned cpu = 0; cpu < counters->count; cpu++)
+		add_words((const uint64_t *)&counters->cpus[cpu], sizeof(*ret) / sizeof(uint64_t),
+			  (uint64_t *)ret);
+}
 
-		/* Backwards: attempts, which every program raises first, is read last and never falls behind.
-		 */
-		for (unsigned i = words; i-- > 0;)
-			sums[i] += __atomic_load_n(&values[i], __ATOMIC_ACQUIRE);
-	}
+void heap_counters_sum(const struct heap_counters *cpus, unsigned count, struct heap_counters *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	for (unsigned cpu = 0; cpu < count; cpu++)
+		add_words((const uint64_t *)&cpus[cpu], sizeof(*ret) / sizeof(uint64_t), (uint64_t *)ret);
 }

@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "bpf/events.h"
+#include "bpf/heap_events.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -39,6 +40,8 @@ struct error *counters_open(int fd, unsigned cpus, struct counters **ret);
 void counters_destroy(struct counters *counters); /* NULL accepted */
 /* The sum over all CPUs. While programs run, attempts may be ahead of its parts by one a CPU. */
 void counters_sum(const struct counters *counters, struct cpu_counters *ret);
+/* The same of the heap's counters, which lie mapped at cpus. */
+void heap_counters_sum(const struct heap_counters *cpus, unsigned count, struct heap_counters *ret);
 /* One CPU's, in place. */
 const struct cpu_counters *counters_get(const struct counters *counters, unsigned cpu);
 

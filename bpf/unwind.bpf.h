@@ -1,7 +1,7 @@
 /* The table walker: from (pc, sp, bp) to the frames of a user stack, one frame a step.
  *
  * It compiles for BPF, where walk_step() is the callback of bpf_loop(), and as plain C for tests and fuzzing.
- * Whoever includes it as plain C defines the five accessors below first (static functions).
+ * Whoever includes it as plain C defines the seven accessors below first (static functions).
  *
  * A step looks the pc up in the mappings (binary search, the last hit remembered), then in its module's table
  * (page index, binary search inside one 64 KiB value), and applies the rule. Nothing that comes from the
@@ -33,6 +33,15 @@
 /* The longest stack that one record holds, and a little room for a kernel frame more than expected. */
 #define WALK_FRAMES_MAX (STACK_KERNEL_MAX + 1 + STACK_USER_MAX)
 
+/* A walk that meets a trampoline looks at so many of the thread's pending returns. */
+#define PENDING_RETURNS_MAX 16
+/* What the trampoline's own code has pushed when it is interrupted (x86-64 from 6.11 on: three registers). */
+#define TRAMPOLINE_PUSHES_BYTES 64
+/* Offsets in it: pop r11, pop rcx, ret. */
+#define TRAMPOLINE_AFTER_CALL 13
+#define TRAMPOLINE_SECOND_POP 15
+#define TRAMPOLINE_RETURN     16
+
 /* What one walk knows. Lives in scratch memory: the BPF stack has 512 bytes. */
 struct walk {
 	__u64 pc, sp, bp;
@@ -55,9 +64,10 @@ struct walk_context {
 
 #ifdef __bpf__
 
-#include <linux/bpf.h>
+#include "bpf/kernel.h"
+#include "bpf/life.bpf.h"
 
-#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
 
 /* One slot, which holds the current array of mappings: a new array replaces it by one update. */
 struct {
@@ -89,7 +99,13 @@ struct {
 		});
 } tables SEC(".maps");
 
-__u64 exec_count; /* of the target since the programs were loaded */
+/* The frames where traps lie. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, SITES_MAX);
+	__type(key, __u64);
+	__type(value, __u8);
+} sites SEC(".maps");
 
 static __always_inline void *walk_get_mappings(void)
 {
@@ -115,7 +131,40 @@ static __always_inline const __u32 *walk_get_chunk(void *table, __u32 chunk)
 
 static __always_inline __u64 walk_get_exec_count(void)
 {
-	return *(volatile __u64 *)&exec_count;
+	struct target_life *target = life_get();
+
+	return target ? *(volatile __u64 *)&target->exec_count : ~0ull;
+}
+
+/* Whether one of our traps lies at this place. */
+static __always_inline int walk_is_site(__u64 frame)
+{
+	return bpf_map_lookup_elem(&sites, &frame) != NULL;
+}
+
+/* A probe with a return puts its trampoline's address in place of the return address. The real one stands in
+ * the thread's list of pending returns, newest first (kernel/events/uprobes.c, prepare_uretprobe()). Looks
+ * for the one whose slot on the stack lies in [low, high); 0: there is none among the newest. */
+static __always_inline __u64 walk_find_return(__u64 low, __u64 high, __u64 *ret_slot)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct return_instance *instance;
+	struct uprobe_task *pending;
+
+	if (!bpf_core_field_exists(task->utask))
+		return 0;
+	pending = BPF_CORE_READ(task, utask);
+	instance = pending ? BPF_CORE_READ(pending, return_instances) : NULL;
+	for (int i = 0; i < PENDING_RETURNS_MAX && instance; i++) {
+		__u64 slot = BPF_CORE_READ(instance, stack);
+
+		if (slot >= low && slot < high) {
+			*ret_slot = slot;
+			return BPF_CORE_READ(instance, orig_ret_vaddr);
+		}
+		instance = BPF_CORE_READ(instance, next);
+	}
+	return 0;
 }
 
 /* Nonzero: it could not be read. */
@@ -331,6 +380,55 @@ static __always_inline int walk_put_frame(struct walk_context *context, __u32 in
 	return 1;
 }
 
+/* Behind its system call the trampoline of x86-64 (arch/x86/kernel/uprobes.c, from 6.11 on) takes two
+ * registers off the stack, and returns to what the kernel has put behind them; the pending return is off the
+ * list then. Where it stands by what is still to be done at this place of the trampoline. */
+static __always_inline __u64 walk_read_trampoline(struct walk *walk, __u64 *ret_slot)
+{
+	__u64 inside = walk->pc - walk->mapping.start, pc = 0;
+
+	if (inside == TRAMPOLINE_AFTER_CALL)
+		*ret_slot = walk->sp + 16;
+	else if (inside == TRAMPOLINE_SECOND_POP)
+		*ret_slot = walk->sp + 8;
+	else if (inside == TRAMPOLINE_RETURN)
+		*ret_slot = walk->sp;
+	else
+		return 0;
+	return walk_read_stack(&pc, 8, *ret_slot) ? 0 : pc;
+}
+
+/* The pc is in a trampoline: it becomes the real return address, and its mapping the walk's. 0: that is not
+ * known. */
+static __always_inline int walk_leave_trampoline(struct walk *walk, __u32 index)
+{
+	__u64 slot = 0, pc;
+
+	/* A caller's slot has just been read: it lies below sp. In the trampoline itself registers may lie
+	 * between. */
+	pc = walk_find_return(walk->sp - 8, walk->sp + (index ? 0 : TRAMPOLINE_PUSHES_BYTES), &slot);
+	if (!pc && !index)
+		pc = walk_read_trampoline(walk, &slot);
+	if (!pc || !walk_find_mapping(walk, pc - 1) || (walk->mapping.flags & MAPPING_TRAMPOLINE))
+		return 0;
+	walk->pc = pc;
+	walk->sp = slot + 8;
+	return 1;
+}
+
+/* Makes the mapping of the frame's code the walk's last hit. A trampoline lies at the very start of its page:
+ * the byte before is in no mapping, or in another one's last. */
+static __always_inline int walk_find_code(struct walk *walk, __u32 index)
+{
+	if (!index)
+		return walk_find_mapping(walk, walk->pc);
+	if (walk_find_mapping(walk, walk->pc - 1) && walk->pc != walk->mapping.end)
+		return 1;
+	if (walk_find_mapping(walk, walk->pc) && (walk->mapping.flags & MAPPING_TRAMPOLINE))
+		return 1;
+	return walk_find_mapping(walk, walk->pc - 1);
+}
+
 /* Why the walk ends at this frame, or STACK_ENDS. */
 static __always_inline __u32 walk_one_frame(__u32 index, struct walk_context *context)
 {
@@ -341,7 +439,7 @@ static __always_inline __u32 walk_one_frame(__u32 index, struct walk_context *co
 	void *table;
 	__u32 rule;
 
-	if (!walk_find_mapping(walk, lookup)) {
+	if (!walk_find_code(walk, index)) {
 		walk->unknown_pc = lookup;
 		if (index)
 			return STACK_BAD_RETURN;
@@ -349,13 +447,14 @@ static __always_inline __u32 walk_one_frame(__u32 index, struct walk_context *co
 		return STACK_NO_MAPPING;
 	}
 	/* A caller's trampoline is no caller. */
-	if ((walk->mapping.flags & MAPPING_TRAMPOLINE) && index)
+	if ((walk->mapping.flags & MAPPING_TRAMPOLINE) && index && !walk_leave_trampoline(walk, index))
 		return STACK_TRAMPOLINE;
+	lookup = walk->pc - (index ? 1 : 0);
 	offset = walk->mapping.offset - walk->mapping.start;
 	if (!walk_put_frame(context, index, FRAME(walk->mapping.module, walk->pc + offset)))
 		return STACK_TRUNCATED;
 	if (walk->mapping.flags & MAPPING_TRAMPOLINE)
-		return STACK_TRAMPOLINE;
+		return walk_leave_trampoline(walk, index) ? STACK_ENDS : STACK_TRAMPOLINE;
 	if (walk->mapping.module == MODULE_ANONYMOUS)
 		return STACK_JIT;
 
@@ -369,7 +468,7 @@ static __always_inline __u32 walk_one_frame(__u32 index, struct walk_context *co
 }
 
 /* One frame; nonzero ends the walk. The callback of bpf_loop(STACK_USER_MAX, …). */
-static long walk_step(__u32 index, struct walk_context *context)
+static __attribute__((unused)) long walk_step(__u32 index, struct walk_context *context)
 {
 	__u32 end = walk_one_frame(index, context);
 
@@ -377,6 +476,23 @@ static long walk_step(__u32 index, struct walk_context *context)
 		return 0;
 	context->walk->end = end;
 	return 1;
+}
+
+/* For registers that were saved when the kernel was entered. A trap leaves the pc behind its first byte until
+ * the kernel has looked at it: an instruction of one byte (push) then seems to have been executed. If that is
+ * so, a return address still lies on top of the stack. */
+static __always_inline __u64 walk_undo_trap(struct walk *walk, __u64 pc, __u64 sp)
+{
+	__u64 top = 0, frame;
+
+	walk->mapping.start = 0;
+	walk->mapping.end = 0;
+	if (!walk_find_mapping(walk, pc - 1))
+		return pc;
+	frame = FRAME(walk->mapping.module, pc - 1 - walk->mapping.start + walk->mapping.offset);
+	if (!walk_is_site(frame) || walk_read_stack(&top, 8, sp) || !walk_find_mapping(walk, top - 1))
+		return pc;
+	return pc - 1;
 }
 
 /* Before the first step. first: where the leaf goes in the frames. */

@@ -4,6 +4,7 @@
 #include "base/channel.h"
 #include "base/cleanup.h"
 #include "base/text.h"
+#include "bpf/heap_events.h"
 #include "bpf/supervisor.h"
 
 #include <errno.h>
@@ -30,6 +31,7 @@ struct handed_module {
 	uint64_t size_bytes;
 	unsigned table_failures, names_failures;
 	bool waits_for_table;
+	bool has_hooks; /* they have been told */
 };
 
 struct worker {
@@ -53,6 +55,7 @@ struct workers {
 	ARRAY(size_t)
 	heap;
 	ptrdiff_t building; /* index into modules; -1: none */
+	bool hooks_came;    /* for this build */
 	struct loop_source *deadline;
 	uint64_t answers; /* tables that came, or why not */
 };
@@ -161,6 +164,7 @@ static void build_next(struct workers *workers)
 			continue;
 		}
 		workers->building = (ptrdiff_t)index;
+		workers->hooks_came = false;
 		error_destroy(loop_set_timer(workers->deadline, ms > 600000 ? 600000 : (unsigned)ms, 0));
 	}
 }
@@ -189,14 +193,69 @@ static bool on_table(struct workers *workers, struct message *message)
 	return true;
 }
 
+static bool is_sound(const struct hook_proposal *proposal)
+{
+	bool is_wrapper = proposal->flags == HOOK_WRAPPER;
+	uint64_t end;
+
+	return (proposal->flags <= HOOK_LIES || proposal->flags == HOOK_THROWS) &&
+	       proposal->kind < HEAP_KINDS && is_wrapper == !proposal->kind && proposal->name[0] &&
+	       !__builtin_add_overflow(proposal->start, proposal->length, &end);
+}
+
+static void tell_hooks(struct workers *workers, const struct hooks_message *hooks, size_t length)
+{
+	struct handed_module *module = &workers->modules.items[workers->building];
+	_cleanup_free_ struct hooks_message *copy = malloc(length);
+
+	/* The worker before this one may have told them, and died of the table. */
+	if (module->has_hooks || !workers->ops->hooks || !copy)
+		return;
+	module->has_hooks = true;
+	memcpy(copy, hooks, length);
+	copy->is_go = copy->is_go != 0;
+	copy->reserved = 0;
+	for (uint32_t i = 0; i < copy->count; i++) {
+		const struct hook_proposal *from = &hooks->proposals[i];
+
+		text_sanitize(from->name, strnlen(from->name, sizeof(from->name)), copy->proposals[i].name,
+			      sizeof(copy->proposals[i].name));
+	}
+	workers->ops->hooks(workers->arg, copy->module, copy);
+}
+
+/* false: nobody has asked for this. */
+static bool on_hooks(struct workers *workers, struct message *message)
+{
+	const struct hooks_message *hooks = message->payload;
+
+	if (message->length < sizeof(*hooks) || workers->building < 0 || workers->hooks_came ||
+	    hooks->module != workers->modules.items[workers->building].module ||
+	    hooks->count > HOOK_PROPOSALS_MAX || (!hooks->count && !hooks->is_go) ||
+	    message->length != sizeof(*hooks) + hooks->count * sizeof(hooks->proposals[0]))
+		return false;
+	for (uint32_t i = 0; i < hooks->count; i++) {
+		if (!is_sound(&hooks->proposals[i]))
+			return false;
+	}
+	workers->hooks_came = true;
+	tell_hooks(workers, hooks, message->length);
+	return true;
+}
+
 static void on_message(void *arg, struct message *message)
 {
 	struct worker *worker = arg;
+	bool is_asked = false;
 
 	if (worker->is_doomed)
 		return;
+	if (!worker->is_names && message->type == SYMBOLIZER_TABLE)
+		is_asked = on_table(worker->workers, message);
+	else if (!worker->is_names && message->type == SYMBOLIZER_HOOKS)
+		is_asked = on_hooks(worker->workers, message);
 	/* The probe must not be kept busy by what it has not asked for. */
-	if (worker->is_names || message->type != SYMBOLIZER_TABLE || !on_table(worker->workers, message))
+	if (!is_asked)
 		kill_worker(worker);
 }
 
@@ -329,22 +388,23 @@ void workers_restart_names(struct workers *workers, uint32_t module, uint32_t ge
 	kill_worker(&workers->names);
 }
 
-static void replace_names(struct workers *workers)
+static void replace_worker(struct workers *workers, struct worker *worker, const char *what)
 {
-	channel_destroy(workers->names.channel);
-	workers->names.channel = NULL;
-	error_destroy(start_worker(workers, &workers->names));
+	channel_destroy(worker->channel);
+	worker->channel = NULL;
+	error_destroy(start_worker(workers, worker));
+	/* One that was forked is replaced again when it ends; without a child nothing ever will. */
+	if (worker->child.pid <= 0 && workers->ops->given_up)
+		workers->ops->given_up(workers->arg, what);
 }
 
 static void replace_tables(struct workers *workers)
 {
 	ptrdiff_t index = workers->building;
 
-	channel_destroy(workers->tables.channel);
-	workers->tables.channel = NULL;
 	workers->building = -1;
 	error_destroy(loop_set_timer(workers->deadline, 0, 0));
-	error_destroy(start_worker(workers, &workers->tables));
+	replace_worker(workers, &workers->tables, "unwind tables");
 	if (index >= 0) {
 		if (++workers->modules.items[index].table_failures >= FAILURES_MAX)
 			answer_table(workers, (size_t)index, -1, "set aside: reading it killed two workers");
@@ -357,7 +417,7 @@ static void replace_tables(struct workers *workers)
 bool workers_handle_exit(struct workers *workers, pid_t pid)
 {
 	if (pid == workers->names.child.pid)
-		replace_names(workers);
+		replace_worker(workers, &workers->names, "names");
 	else if (pid == workers->tables.child.pid)
 		replace_tables(workers);
 	else

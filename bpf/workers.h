@@ -24,10 +24,17 @@ struct workers_ops {
 	/* A table came (fd: sealed memfd, the callee's), or why there is none (fd -1); why is empty where the
 	 * module has nothing to unwind: libraries of data are no fault. */
 	void (*table)(void *arg, uint32_t module, int fd, const char *why);
+	/* Functions of the module's allocator, before its table; at most once a module, and not at all where
+	 * it has none and is no Go program. It is a worker's word: well-formed, its names sanitized, no more.
+	 * NULL accepted. */
+	void (*hooks)(void *arg, uint32_t module, const struct hooks_message *message);
 	/* A (new) names worker: its socket for kiln, the callee's; generation counts them from 1. */
 	void (*names_socket)(void *arg, int fd, uint32_t generation);
 	/* The processes have changed. */
 	void (*pids)(void *arg);
+	/* A worker has died too often, or cannot be started: there will be no more `what` ("names", "unwind
+	 * tables"). Once for each. NULL accepted. */
+	void (*given_up)(void *arg, const char *what);
 	unsigned deadline_ms; /* of a table, besides 20 ms a MB; 0: the usual 2 s */
 };
 

@@ -57,16 +57,16 @@ json_t *report_json_real(double value)
 	return isfinite(value) ? json_real(value) : json_null();
 }
 
-json_t *report_json_row(const struct report_row *row)
+json_t *report_json_row(const struct report_row *row, const struct report_measure *measure)
 {
 	const struct function *function = &row->function;
 
-	return json_pack("{s:o, s:o, s:o, s:o, s:I, s:I, s:o}", "function", report_json_text(function->name),
-			 "module", report_json_text(function->module_name), "file",
-			 report_json_text(function->file), "line",
-			 function->line ? json_integer(function->line) : json_null(), "self",
-			 (json_int_t)row->self, "total", (json_int_t)row->total, "self_ci",
-			 report_json_real(report_get_ci(row->self, row->samples)));
+	return json_pack(
+		"{s:o, s:o, s:o, s:o, s:I, s:I, s:o}", "function", report_json_text(function->name), "module",
+		report_json_text(function->module_name), "file", report_json_text(function->file), "line",
+		function->line ? json_integer(function->line) : json_null(), "self", (json_int_t)row->self,
+		"total", (json_int_t)row->total, "self_ci",
+		report_json_real(measure->is_sampled ? report_get_ci(row->self, measure->total) : NAN));
 }
 
 struct error *report_dump_json(json_t *json, size_t flags, FILE *stream)
@@ -96,6 +96,49 @@ const char *report_format_number(uint64_t number, char ret[REPORT_NUMBER_MAX])
 		*at++ = digits[i];
 	}
 	*at = '\0';
+	return ret;
+}
+
+/* A number with a unit's letter, below `base` of that unit: 3 digits and a decimal say enough to people. */
+static double scale(uint64_t number, double base, size_t units, size_t *ret_unit)
+{
+	double value = (double)number;
+	size_t unit = 0;
+
+	/* 1023.96 would be written as 1024.0. */
+	for (; unit + 1 < units && value >= base - 0.05; unit++)
+		value /= base;
+	*ret_unit = unit;
+	return value;
+}
+
+const char *report_format_short(uint64_t number, char ret[REPORT_NUMBER_MAX])
+{
+	static const char *const units[] = {"", "k", "M", "G", "T", "P", "E"};
+	size_t unit;
+	double value = scale(number, 1000, sizeof(units) / sizeof(units[0]), &unit);
+
+	snprintf(ret, REPORT_NUMBER_MAX, "%.*f%s", unit ? 1 : 0, value, units[unit]);
+	return ret;
+}
+
+const char *report_format_short_bytes(uint64_t bytes, char ret[REPORT_NUMBER_MAX])
+{
+	static const char *const units[] = {"B", "K", "M", "G", "T", "P", "E"};
+	size_t unit;
+	double value = scale(bytes, 1024, sizeof(units) / sizeof(units[0]), &unit);
+
+	snprintf(ret, REPORT_NUMBER_MAX, "%.*f%s", unit ? 1 : 0, value, units[unit]);
+	return ret;
+}
+
+const char *report_format_bytes(uint64_t bytes, char ret[REPORT_NUMBER_MAX])
+{
+	static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+	size_t unit;
+	double value = scale(bytes, 1024, sizeof(units) / sizeof(units[0]), &unit);
+
+	snprintf(ret, REPORT_NUMBER_MAX, "%.*f %s", unit ? 1 : 0, value, units[unit]);
 	return ret;
 }
 
@@ -206,21 +249,34 @@ const char *report_format_place(const struct function *function, char *ret, size
 
 /* ---- */
 
+static struct error *write_rows(struct profile *profile, const struct report_options *options, FILE *stream)
+{
+	enum report_metric metric = options->metric;
+	struct report_measure measure;
+	struct error *error;
+
+	if (metric == REPORT_METRIC_DEFAULT && options->view == REPORT_ALLOC)
+		metric = REPORT_METRIC_LIVE_BYTES;
+	error = report_measure_init(profile, metric, &measure);
+	if (error)
+		return error;
+	if (!measure.profile)
+		return report_write_unmeasured(&measure, options, stream);
+	switch (options->view) {
+	case REPORT_TREE:
+		return report_write_tree(&measure, options, stream);
+	case REPORT_ALLOC:
+		return report_write_alloc(&measure, options, stream);
+	default:
+		return report_write_hot(&measure, options, stream);
+	}
+}
+
 struct error *report_write(struct profile *profile, const struct report_options *options, FILE *stream)
 {
-	struct error *error = NULL;
+	struct error *error = options->view == REPORT_SUMMARY ? report_write_summary(profile, options, stream)
+							      : write_rows(profile, options, stream);
 
-	switch (options->view) {
-	case REPORT_SUMMARY:
-		error = report_write_summary(profile, options, stream);
-		break;
-	case REPORT_HOT:
-		error = report_write_hot(profile, options, stream);
-		break;
-	case REPORT_TREE:
-		error = report_write_tree(profile, options, stream);
-		break;
-	}
 	/* A reader that has seen enough (head, a pager) is no fault. */
 	if (!error && (fflush(stream) || ferror(stream)) && errno != EPIPE)
 		error = error_create(ERROR_GENERAL, errno, NULL, "write the report");

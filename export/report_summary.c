@@ -15,9 +15,10 @@
 
 struct summary {
 	struct facts facts;
-	struct totals totals;
+	struct totals totals; /* lost: the heap's too */
+	struct report_heap heap;
 	double duration_s;
-	double hz_delivered, target_pct, self_cpu_pct, probe_ns; /* NAN: not known */
+	double hz_delivered, target_pct, self_cpu_pct, probe_ns, heap_ns; /* NAN: not known */
 	ARRAY(struct module)
 	modules; /* most samples first */
 };
@@ -68,22 +69,60 @@ static struct error *collect_modules(struct profile *profile, struct summary *su
 	return NULL;
 }
 
+/* The kernel's own counters say what of the heap was lost. */
+static void collect_heap_losses(struct summary *summary)
+{
+	const struct heap_counters *counters = &summary->heap.facts.counters;
+	uint64_t *lost = summary->totals.lost;
+
+	if (!summary->heap.heap)
+		return;
+	lost[LOST_HEAP_RING_FULL] = counters->lost_ring_full;
+	lost[LOST_HEAP_SCRATCH_BUSY] = counters->lost_scratch_busy + counters->lost_pending;
+	lost[LOST_LIVE_MAP_FULL] = counters->refused;
+	lost[LOST_STACK_MAP_FULL] = counters->lost_stack_full;
+}
+
+/* What the heap's probes cost, in % of the target's CPU time over the whole session. The estimate, which
+ * knows the traps, is of the time in which they were in place; without it the programs' own time is the
+ * least. */
+static double get_heap_pct(const struct summary *summary)
+{
+	const struct heap_facts *heap = &summary->heap.facts;
+	uint64_t duration_ns = summary->facts.duration_ns;
+	uint64_t until_ns = heap->mode == HEAP_MODE_CLOSED ? heap->closed_ns : duration_ns;
+	double least = 100 * (double)heap->counters.program_ns / 1e9 / summary->facts.target_cpu_s;
+	double estimate = 0;
+
+	if (!summary->heap.heap)
+		return 0;
+	if (isfinite(heap->cost_pct) && duration_ns && until_ns > heap->since_ns)
+		estimate = heap->cost_pct * (double)(until_ns - heap->since_ns) / (double)duration_ns;
+	return estimate > least ? estimate : least;
+}
+
 static struct error *collect(struct profile *profile, struct summary *ret)
 {
 	const struct facts *facts = &ret->facts;
 
 	profile_get_facts(profile, &ret->facts);
 	profile_get_totals(profile, &ret->totals);
+	report_read_heap(profile, &ret->heap);
+	collect_heap_losses(ret);
 	ret->duration_s = (double)facts->duration_ns / 1e9;
-	ret->hz_delivered = ret->target_pct = ret->self_cpu_pct = ret->probe_ns = NAN;
+	ret->hz_delivered = ret->target_pct = ret->self_cpu_pct = ret->probe_ns = ret->heap_ns = NAN;
 	if (facts->target_cpu_s >= REPORT_TARGET_CPU_S_MIN) {
 		ret->hz_delivered = (double)ret->totals.samples / facts->target_cpu_s;
-		ret->target_pct = 100 * (double)facts->probe_ns_total / 1e9 / facts->target_cpu_s;
+		ret->target_pct =
+			100 * (double)facts->probe_ns_total / 1e9 / facts->target_cpu_s + get_heap_pct(ret);
 	}
 	if (facts->duration_ns)
 		ret->self_cpu_pct = 100 * facts->self_cpu_s / ret->duration_s;
 	if (facts->probe_hits)
 		ret->probe_ns = (double)facts->probe_ns_total / (double)facts->probe_hits;
+	if (ret->heap.heap && ret->heap.facts.counters.hits)
+		ret->heap_ns =
+			(double)ret->heap.facts.counters.program_ns / (double)ret->heap.facts.counters.hits;
 	return collect_modules(profile, ret);
 }
 
@@ -143,21 +182,32 @@ static json_t *make_modules(const struct summary *summary)
 	return list;
 }
 
+/* probe_hits and probe_ns are those of the CPU; heap_pct is the estimate with the traps, while they were
+ * there. */
+static json_t *make_overhead(const struct summary *summary)
+{
+	const struct report_heap *heap = &summary->heap;
+
+	return json_pack(
+		"{s:o, s:o, s:I, s:o, s:o, s:o, s:o}", "target_pct", report_json_real(summary->target_pct),
+		"self_cpu_pct", report_json_real(summary->self_cpu_pct), "probe_hits",
+		(json_int_t)summary->facts.probe_hits, "probe_ns", report_json_real(summary->probe_ns),
+		"heap_hits", heap->heap ? json_integer((json_int_t)heap->facts.counters.hits) : json_null(),
+		"heap_ns", report_json_real(summary->heap_ns), "heap_pct",
+		report_json_real(heap->heap ? heap->facts.cost_pct : NAN));
+}
+
 static struct error *write_json(const struct summary *summary, FILE *stream)
 {
 	const struct facts *facts = &summary->facts;
 	json_t *target = json_pack("{s:I, s:o, s:o, s:o}", "pid", (json_int_t)facts->pid, "exe",
 				   report_json_text(facts->exe), "cmdline", report_json_text(facts->cmdline),
 				   "exit", make_exit(facts));
-	json_t *overhead =
-		json_pack("{s:o, s:o, s:I, s:o}", "target_pct", report_json_real(summary->target_pct),
-			  "self_cpu_pct", report_json_real(summary->self_cpu_pct), "probe_hits",
-			  (json_int_t)facts->probe_hits, "probe_ns", report_json_real(summary->probe_ns));
 	json_t *lost = make_counts(lost_reason_names, summary->totals.lost, 0, LOST_REASONS);
-	json_t *json =
-		json_pack("{s:i, s:o, s:f, s:o, s:n, s:o, s:o, s:o}", "schema", REPORT_SCHEMA, "target",
-			  target, "duration_s", summary->duration_s, "cpu", make_cpu(summary), "heap", "lost",
-			  lost, "overhead", overhead, "modules", make_modules(summary));
+	json_t *json = json_pack("{s:i, s:o, s:f, s:o, s:o, s:o, s:o, s:o}", "schema", REPORT_SCHEMA,
+				 "target", target, "duration_s", summary->duration_s, "cpu",
+				 make_cpu(summary), "heap", report_make_heap(&summary->heap), "lost", lost,
+				 "overhead", make_overhead(summary), "modules", make_modules(summary));
 
 	if (json && facts->is_rescued)
 		json_object_set_new(json, "rescued", json_true());
@@ -328,8 +378,6 @@ static void put_modules(const struct summary *summary, FILE *stream)
 
 static void write_text(const struct summary *summary, FILE *stream)
 {
-	const char *why = summary->facts.heap_why;
-
 	put_target(&summary->facts, stream);
 	put_time(summary, stream);
 	put_rate(summary, stream);
@@ -337,12 +385,7 @@ static void write_text(const struct summary *summary, FILE *stream)
 	put_lost(&summary->totals, stream);
 	put_overhead(summary, stream);
 	put_label("heap", stream);
-	fputs("not measured", stream);
-	if (why && *why) {
-		fputs(": ", stream);
-		put_safe(why, REPORT_COLUMNS - 26, stream);
-	}
-	fputc('\n', stream);
+	report_put_heap(&summary->heap, stream);
 	put_modules(summary, stream);
 }
 

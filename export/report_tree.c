@@ -28,12 +28,11 @@ struct level {
 };
 
 struct walk {
-	struct profile *profile;
+	const struct report_measure *measure;
 	const struct report_options *options;
 	struct tree *tree;
 	FILE *stream;
-	uint64_t samples;
-	uint64_t smallest; /* rows with fewer samples are left out */
+	uint64_t smallest; /* rows with less are left out */
 	size_t ties;	   /* of rows with exactly `smallest`: how many may still be written */
 	bool has_marks;	   /* a line has lost its callees to "⋯9" */
 	ARRAY(struct level)
@@ -56,48 +55,48 @@ static void walk_deinit(struct walk *walk)
 
 /* ---- which rows ---- */
 
-/* A heap of totals, the largest on top. */
+/* Totals, the largest on top (a binary heap). */
 struct candidate {
 	uint64_t total, key;
 };
 
-struct heap {
+struct queue {
 	ARRAY(struct candidate)
 	list;
 };
 
-static void heap_deinit(struct heap *heap)
+static void queue_deinit(struct queue *queue)
 {
-	array_deinit(&heap->list);
+	array_deinit(&queue->list);
 }
 
-static bool heap_push(struct heap *heap, struct candidate candidate)
+static bool queue_push(struct queue *queue, struct candidate candidate)
 {
-	size_t at = heap->list.count;
+	size_t at = queue->list.count;
 
-	if (!array_append(&heap->list, candidate))
+	if (!array_append(&queue->list, candidate))
 		return false;
-	for (; at && heap->list.items[(at - 1) / 2].total < candidate.total; at = (at - 1) / 2)
-		heap->list.items[at] = heap->list.items[(at - 1) / 2];
-	heap->list.items[at] = candidate;
+	for (; at && queue->list.items[(at - 1) / 2].total < candidate.total; at = (at - 1) / 2)
+		queue->list.items[at] = queue->list.items[(at - 1) / 2];
+	queue->list.items[at] = candidate;
 	return true;
 }
 
-static struct candidate heap_pop(struct heap *heap)
+static struct candidate queue_pop(struct queue *queue)
 {
-	struct candidate top = heap->list.items[0], last = heap->list.items[--heap->list.count];
+	struct candidate top = queue->list.items[0], last = queue->list.items[--queue->list.count];
 	size_t at = 0;
 
-	for (size_t child; (child = 2 * at + 1) < heap->list.count; at = child) {
-		if (child + 1 < heap->list.count &&
-		    heap->list.items[child + 1].total > heap->list.items[child].total)
+	for (size_t child; (child = 2 * at + 1) < queue->list.count; at = child) {
+		if (child + 1 < queue->list.count &&
+		    queue->list.items[child + 1].total > queue->list.items[child].total)
 			child++;
-		if (heap->list.items[child].total <= last.total)
+		if (queue->list.items[child].total <= last.total)
 			break;
-		heap->list.items[at] = heap->list.items[child];
+		queue->list.items[at] = queue->list.items[child];
 	}
-	if (heap->list.count)
-		heap->list.items[at] = last;
+	if (queue->list.count)
+		queue->list.items[at] = last;
 	return top;
 }
 
@@ -107,7 +106,7 @@ static bool is_chain(const struct tree_item *item, const struct tree_item *child
 	return count == 1 && !item->self && children->total == item->total;
 }
 
-static struct error *push_children(struct walk *walk, struct heap *heap, uint64_t key)
+static struct error *push_children(struct walk *walk, struct queue *queue, uint64_t key)
 {
 	bool fold = walk->options->format == REPORT_TEXT;
 	const struct tree_item *items;
@@ -125,7 +124,7 @@ static struct error *push_children(struct walk *walk, struct heap *heap, uint64_
 		key = items->key;
 	}
 	for (size_t i = 0; i < count; i++)
-		if (!heap_push(heap, (struct candidate){items[i].total, items[i].key}))
+		if (!queue_push(queue, (struct candidate){items[i].total, items[i].key}))
 			return fail_memory();
 	return NULL;
 }
@@ -133,18 +132,18 @@ static struct error *push_children(struct walk *walk, struct heap *heap, uint64_
 /* Finds the total of the n-th heaviest row, and how many of that very total are among the first n. */
 static struct error *choose_rows(struct walk *walk)
 {
-	_cleanup_(heap_deinit) struct heap heap = {0};
+	_cleanup_(queue_deinit) struct queue queue = {0};
 	struct error *error;
 
 	if (!walk->options->rows)
 		return NULL;
-	error = push_children(walk, &heap, 0);
-	for (size_t i = 0; !error && i < walk->options->rows && heap.list.count; i++) {
-		struct candidate candidate = heap_pop(&heap);
+	error = push_children(walk, &queue, 0);
+	for (size_t i = 0; !error && i < walk->options->rows && queue.list.count; i++) {
+		struct candidate candidate = queue_pop(&queue);
 
 		walk->ties = candidate.total == walk->smallest ? walk->ties + 1 : 1;
 		walk->smallest = candidate.total;
-		error = push_children(walk, &heap, candidate.key);
+		error = push_children(walk, &queue, candidate.key);
 	}
 	return error;
 }
@@ -152,7 +151,7 @@ static struct error *choose_rows(struct walk *walk)
 /* Without taking it. */
 static bool is_shown(const struct walk *walk, const struct tree_item *item)
 {
-	if (report_is_below(item->total, walk->samples, walk->options->limit_pct))
+	if (report_is_below(item->total, walk->measure->total, walk->options->limit_pct))
 		return false;
 	return !walk->options->rows || item->total > walk->smallest ||
 	       (item->total == walk->smallest && walk->ties);
@@ -211,13 +210,12 @@ static void leave(struct walk *walk)
 static struct error *put_json_row(struct walk *walk, const struct tree_item *item)
 {
 	struct report_row row = {
-		.function = profile_get_function(walk->profile, item->function),
+		.function = profile_get_function(walk->measure->profile, item->function),
 		.self = item->self,
 		.total = item->total,
-		.samples = walk->samples,
 	};
 	_cleanup_free_ char *text = NULL;
-	json_t *json = report_json_row(&row);
+	json_t *json = report_json_row(&row, walk->measure);
 
 	if (json)
 		text = json_dumps(json, JSON_COMPACT | JSON_REAL_PRECISION(9));
@@ -248,8 +246,8 @@ static struct error *write_json(struct walk *walk)
 	struct error *error;
 	size_t count;
 
-	fprintf(walk->stream, "{\"schema\":%d,\"metric\":\"cpu\",\"total\":%llu,\"rows\":[", REPORT_SCHEMA,
-		(unsigned long long)walk->samples);
+	fprintf(walk->stream, "{\"schema\":%d,\"metric\":\"%s\",\"total\":%llu,\"rows\":[", REPORT_SCHEMA,
+		walk->measure->metric, (unsigned long long)walk->measure->total);
 	error = tree_list_children(walk->tree, 0, &items, &count);
 	if (!error)
 		error = enter(walk, items, count);
@@ -275,15 +273,16 @@ static struct error *write_json(struct walk *walk)
 
 static const char *get_name(const struct walk *walk, const struct tree_item *item)
 {
-	return profile_get_function(walk->profile, item->function).name;
+	return profile_get_function(walk->measure->profile, item->function).name;
 }
 
 static void put_figures(const struct walk *walk, const struct tree_item *item)
 {
 	char number[REPORT_NUMBER_MAX];
 
-	fprintf(walk->stream, "%6.1f%% %6.1f%% %10s  ", report_get_pct(item->total, walk->samples),
-		report_get_pct(item->self, walk->samples), report_format_number(item->total, number));
+	fprintf(walk->stream, "%6.1f%% %6.1f%% %10s  ", report_get_pct(item->total, walk->measure->total),
+		report_get_pct(item->self, walk->measure->total),
+		report_format_amount(walk->measure, item->total, number));
 }
 
 /* Returns the columns used. */
@@ -356,11 +355,11 @@ static void close_text_level(struct walk *walk)
 
 	if (!level->hidden)
 		return;
-	fprintf(walk->stream, "%6.1f%% %7s %10s  ", report_get_pct(rest.total, walk->samples), "",
-		report_format_number(rest.total, number));
+	fprintf(walk->stream, "%6.1f%% %7s %10s  ", report_get_pct(rest.total, walk->measure->total), "",
+		report_format_amount(walk->measure, rest.total, number));
 	put_indent(walk, walk->levels.count - 1);
 	fprintf(walk->stream, "… %s more, %.1f%%\n", report_format_number(level->hidden, number),
-		report_get_pct(level->hidden_total, walk->samples));
+		report_get_pct(level->hidden_total, walk->measure->total));
 }
 
 /* Children none of which is shown are a mark on their parent, not a line. */
@@ -389,7 +388,8 @@ static struct error *write_text(struct walk *walk)
 	struct error *error;
 	size_t count;
 
-	fprintf(walk->stream, "%7s %7s %10s  %s\n", "TOTAL", "SELF", "SAMPLES", "CALL PATH");
+	report_put_head(walk->measure, walk->stream);
+	fprintf(walk->stream, "%7s %7s %10s  %s\n", "TOTAL", "SELF", walk->measure->column, "CALL PATH");
 	error = tree_list_children(walk->tree, 0, &items, &count);
 	if (!error)
 		error = enter(walk, items, count);
@@ -405,21 +405,19 @@ static struct error *write_text(struct walk *walk)
 		if (!error)
 			error = enter(walk, items, count);
 	}
-	if (!error && !walk->samples)
-		fputs("no samples\n", walk->stream);
+	if (!error && !walk->measure->total)
+		fprintf(walk->stream, "%s\n", walk->measure->nothing);
 	if (!error && walk->has_marks)
 		fputs("⋯n: n callees are not shown; TOTAL has them\n", walk->stream);
 	return error;
 }
 
-struct error *report_write_tree(struct profile *profile, const struct report_options *options, FILE *stream)
+struct error *report_write_tree(const struct report_measure *measure, const struct report_options *options,
+				FILE *stream)
 {
-	_cleanup_(walk_deinit) struct walk walk = {.profile = profile, .options = options, .stream = stream};
-	struct error *error = tree_create(profile, TREE_TOP_DOWN, &walk.tree);
-	struct totals totals;
+	_cleanup_(walk_deinit) struct walk walk = {.measure = measure, .options = options, .stream = stream};
+	struct error *error = tree_create(measure->profile, TREE_TOP_DOWN, &walk.tree);
 
-	profile_get_totals(profile, &totals);
-	walk.samples = totals.samples;
 	if (!error)
 		error = choose_rows(&walk);
 	if (error)

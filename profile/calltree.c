@@ -140,6 +140,57 @@ void calltree_uncount(struct calltree *tree, struct functions *functions, uint32
 	nodes[0].total -= samples;
 }
 
+/* A node whose children are summed up: to its parent and its function; or given back. */
+static void sum_node(struct calltree *tree, struct functions *functions, uint32_t number)
+{
+	struct calltree_node *node = &tree->nodes.items[number];
+
+	if (!node->total) {
+		if (!node->first_child && number != tree->kept)
+			give_back(tree, functions, number);
+		return;
+	}
+	tree->nodes.items[node->parent].total += node->total;
+	functions_add(functions, node->function, node->self, node->is_inner ? 0 : node->total);
+}
+
+/* Down to the first node without children; what is met starts with its self. */
+static uint32_t descend(struct calltree_node *nodes, const struct functions *functions, uint32_t node)
+{
+	for (;;) {
+		/* Needed on the way up again. */
+		__builtin_prefetch(&functions->items.items[nodes[node].function], 1);
+		__builtin_prefetch(&nodes[nodes[node].next_sibling], 1);
+		nodes[node].total = nodes[node].self;
+		if (!nodes[node].first_child)
+			return node;
+		node = nodes[node].first_child;
+	}
+}
+
+/* Post-order along the links: needs no memory. */
+void calltree_sum(struct calltree *tree, struct functions *functions)
+{
+	struct calltree_node *nodes = tree->nodes.items;
+	uint32_t node = nodes[0].first_child, next;
+
+	functions_clear(functions);
+	nodes[0].total = 0;
+	while (node) {
+		node = descend(nodes, functions, node);
+		for (;;) {
+			uint32_t parent = nodes[node].parent;
+
+			next = nodes[node].next_sibling;
+			sum_node(tree, functions, node);
+			if (next || !parent)
+				break;
+			node = parent;
+		}
+		node = next;
+	}
+}
+
 bool calltree_find_key(const struct calltree *tree, uint64_t key, uint32_t *ret)
 {
 	uint32_t number = (uint32_t)key;

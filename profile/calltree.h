@@ -44,6 +44,9 @@ void calltree_count(struct calltree *tree, struct functions *functions, uint32_t
 /* Takes them out again, and gives back the nodes that nothing needs any more. */
 void calltree_uncount(struct calltree *tree, struct functions *functions, uint32_t node, uint64_t samples);
 
+/* When most nodes have changed: their self is set by the caller, and all sums are made anew from it. */
+void calltree_sum(struct calltree *tree, struct functions *functions);
+
 static inline uint64_t calltree_get_key(const struct calltree *tree, uint32_t node)
 {
 	return (uint64_t)tree->nodes.items[node].generation << 32 | node;

@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define PASSES_MAX 64 /* of one function; then sorting all of them costs less */
+
 void functions_deinit(struct functions *functions)
 {
 	index_deinit(&functions->index);
@@ -105,6 +107,7 @@ static void swap_ranks(struct functions *functions, size_t a, size_t b)
  * which takes one swap with its first. */
 static void move_up(struct functions *functions, uint32_t function)
 {
+	unsigned passed = 0;
 	const struct function_entry *entry = &functions->items.items[function];
 	uint64_t weight = get_weight(entry);
 
@@ -113,12 +116,17 @@ static void move_up(struct functions *functions, uint32_t function)
 
 		if (above >= weight)
 			return;
+		if (passed++ == PASSES_MAX) {
+			functions->is_unsorted = true;
+			return;
+		}
 		swap_ranks(functions, entry->rank, find_rank(functions, 0, entry->rank, above));
 	}
 }
 
 static void move_down(struct functions *functions, uint32_t function)
 {
+	unsigned passed = 0;
 	const struct function_entry *entry = &functions->items.items[function];
 	uint64_t weight = get_weight(entry);
 	size_t count = functions->order.count;
@@ -128,6 +136,10 @@ static void move_down(struct functions *functions, uint32_t function)
 
 		if (below <= weight)
 			return;
+		if (passed++ == PASSES_MAX) {
+			functions->is_unsorted = true;
+			return;
+		}
 		swap_ranks(functions, entry->rank,
 			   find_rank(functions, entry->rank + 1, count, below - 1) - 1);
 	}
@@ -141,7 +153,7 @@ void functions_add(struct functions *functions, uint32_t function, uint64_t self
 	entry->self += self;
 	entry->total += total;
 	functions->hot += !before && get_weight(entry);
-	if (get_weight(entry) > before)
+	if (get_weight(entry) > before && !functions->is_unsorted)
 		move_up(functions, function);
 }
 
@@ -153,8 +165,39 @@ void functions_subtract(struct functions *functions, uint32_t function, uint64_t
 	entry->self -= self;
 	entry->total -= total;
 	functions->hot -= before && !get_weight(entry);
-	if (get_weight(entry) < before)
+	if (get_weight(entry) < before && !functions->is_unsorted)
 		move_down(functions, function);
+}
+
+void functions_clear(struct functions *functions)
+{
+	for (size_t i = 0; i < functions->items.count; i++)
+		functions->items.items[i].self = functions->items.items[i].total = 0;
+	functions->hot = 0;
+	functions->is_unsorted = true;
+}
+
+static int compare_weights(const void *a, const void *b, void *arg)
+{
+	const struct function_entry *items = arg;
+	const struct function_entry *first = &items[*(const uint32_t *)a],
+				    *second = &items[*(const uint32_t *)b];
+	uint64_t first_weight = get_weight(first), second_weight = get_weight(second);
+
+	if (first_weight != second_weight)
+		return first_weight < second_weight ? 1 : -1;
+	return first->rank < second->rank ? -1 : 1; /* equals stay as they were */
+}
+
+void functions_sort(struct functions *functions)
+{
+	if (!functions->is_unsorted)
+		return;
+	functions->is_unsorted = false;
+	qsort_r(functions->order.items, functions->order.count, sizeof(functions->order.items[0]),
+		compare_weights, functions->items.items);
+	for (size_t i = 0; i < functions->order.count; i++)
+		functions->items.items[functions->order.items[i]].rank = (uint32_t)i;
 }
 
 uint32_t functions_new_epoch(struct functions *functions)
@@ -227,7 +270,7 @@ struct function profile_get_function(const struct profile *profile, uint32_t num
 		return (struct function){.name = "", .module_name = "", .file = ""};
 	entry = &profile->functions.items.items[number];
 	module = modules_find(&profile->modules, entry->module);
-	best = &profile->stacks.frames.items[entry->best];
+	best = &profile->stacks.frames.items[names_get_best((struct profile *)profile, number)];
 	return (struct function){
 		.name = functions_get_name((struct profile *)profile, number),
 		.module = entry->module,
@@ -243,6 +286,7 @@ struct function profile_get_function(const struct profile *profile, uint32_t num
 uint32_t profile_get_function_by_self(const struct profile *profile, uint32_t rank)
 {
 	profile_settle(profile);
+	functions_sort(&((struct profile *)profile)->functions);
 	return rank < profile->functions.order.count ? profile->functions.order.items[rank] : FUNCTION_NONE;
 }
 

@@ -4,7 +4,8 @@
  * made when somebody reads it (most provisional functions are never read, and the module's name may come
  * later). The list: self descending, then those that only have a total, then the empty ones. A change of self
  * moves a function by swaps with the outermost one of each value that it passes: O(log n) for each such
- * value.
+ * value. When that are too many, as with bytes, which are all distinct, the list is sorted at its next
+ * reader.
  */
 #ifndef KILN_PROFILE_FUNCTIONS_H
 #define KILN_PROFILE_FUNCTIONS_H
@@ -25,13 +26,14 @@ struct function_entry {
 	uint64_t address;
 	uint64_t self, total;
 	uint32_t module;
-	uint32_t rank;	 /* place in the list */
-	uint32_t nodes;	 /* first call tree node */
-	uint32_t frames; /* first frame */
-	uint32_t best;	 /* the frame whose file and line are shown; 0 none */
-	uint32_t mark;	 /* scratch: == functions.epoch */
-	uint32_t slot;	 /* scratch: valid with the mark */
-	uint8_t kind;	 /* enum function_kind */
+	uint32_t rank;	  /* place in the list */
+	uint32_t nodes;	  /* first call tree node */
+	uint32_t frames;  /* first frame */
+	uint32_t best;	  /* the frame whose file and line are shown; 0 none */
+	uint32_t mark;	  /* scratch: == functions.epoch */
+	uint32_t slot;	  /* scratch: valid with the mark */
+	uint8_t kind;	  /* enum function_kind */
+	bool must_choose; /* best has lost self: another one may be better */
 };
 
 struct functions {
@@ -42,6 +44,7 @@ struct functions {
 	order;	      /* function numbers, the list */
 	uint32_t hot; /* with self or total */
 	uint32_t epoch;
+	bool is_unsorted; /* order is; nothing else */
 };
 
 void functions_deinit(struct functions *functions);
@@ -51,6 +54,10 @@ uint32_t functions_intern_address(struct functions *functions, uint32_t module, 
 				  enum function_kind kind);
 void functions_add(struct functions *functions, uint32_t function, uint64_t self, uint64_t total);
 void functions_subtract(struct functions *functions, uint32_t function, uint64_t self, uint64_t total);
+/* Sets self and total of all to 0. */
+void functions_clear(struct functions *functions);
+/* Before the list is read. */
+void functions_sort(struct functions *functions);
 /* Starts to use mark and slot of all functions anew. */
 uint32_t functions_new_epoch(struct functions *functions);
 

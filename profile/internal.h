@@ -14,8 +14,14 @@
 
 #include <errno.h>
 
+struct heap;
+
 struct profile {
 	uint64_t revision;
+	enum profile_unit unit;
+	struct heap *heap;	 /* NULL: none */
+	struct profile *weights; /* the heap's profile, which gets names and modules from here; NULL: none */
+	struct profile *owner;	 /* of a heap's profile: the one that has the heap, and the facts */
 	struct facts facts;
 	struct totals totals; /* without what was lost outside */
 	struct strings strings;
@@ -38,7 +44,17 @@ bool names_init_frame(struct profile *profile, uint32_t number, struct frame_ent
 void names_link_frame(struct profile *profile, uint32_t number);
 /* The function of a frame; a provisional one is made when it has none. FUNCTION_NONE when memory is short. */
 uint32_t names_get_function(struct profile *profile, uint32_t frame);
-/* Samples end in a frame: may change which line its function shows. */
+/* Samples end in a frame: may change which line its function shows. count may be negative (as two's
+ * complement). */
 void names_add_self(struct profile *profile, uint32_t frame, uint64_t count);
+/* The frame that a function shows; 0 none. */
+uint32_t names_get_best(struct profile *profile, uint32_t function);
+/* Gives a frame the name that it has in another profile, if it has one there. false: memory is short. */
+bool names_copy(struct profile *profile, const struct profile *from, uint64_t frame);
+
+/* ---- profile.c, for heap.c ---- */
+
+/* Sets what a stack weighs, up or down: of a profile without samples, log and timeline. */
+void profile_set_weight(struct profile *profile, uint32_t leaf, uint64_t weight);
 
 #endif

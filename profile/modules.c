@@ -118,7 +118,7 @@ struct error *profile_set_module(struct profile *profile, uint32_t id, enum modu
 	if (!is_fixed(id))
 		entry->public.kind = kind;
 	profile->revision++;
-	return NULL;
+	return profile->weights ? profile_set_module(profile->weights, id, kind, path) : NULL;
 }
 
 struct error *profile_set_module_symbols(struct profile *profile, uint32_t id, enum module_symbols symbols,
@@ -139,7 +139,7 @@ struct error *profile_set_module_symbols(struct profile *profile, uint32_t id, e
 	/* The word comes from a worker, which a hostile file may have taken over. */
 	entry->public.symbols = (unsigned)symbols <= SYMBOLS_JIT ? symbols : SYMBOLS_STRIPPED;
 	profile->revision++;
-	return NULL;
+	return profile->weights ? profile_set_module_symbols(profile->weights, id, symbols, build_id) : NULL;
 }
 
 struct error *profile_set_module_info(struct profile *profile, const struct info_message *info)

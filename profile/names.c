@@ -4,6 +4,7 @@
  * made only when its samples are first summed up: a name that comes before the next look at the profile costs
  * nothing.
  */
+#include "profile/heap_internal.h"
 #include "profile/internal.h"
 
 #include <stdio.h>
@@ -35,11 +36,37 @@ static void show_if_better(struct profile *profile, uint32_t number)
 		entry->best = number;
 }
 
-void names_add_self(struct profile *profile, uint32_t frame, uint64_t count)
+void names_add_self(struct profile *profile, uint32_t number, uint64_t count)
 {
-	profile->stacks.frames.items[frame].self += count;
-	if (profile->stacks.frames.items[frame].function != FUNCTION_NONE)
+	struct frame_entry *frame = &profile->stacks.frames.items[number];
+	struct function_entry *entry;
+
+	frame->self += count;
+	if (frame->function == FUNCTION_NONE)
+		return;
+	entry = &profile->functions.items.items[frame->function];
+	if ((int64_t)count >= 0)
+		show_if_better(profile, number);
+	else if (entry->best == number)
+		entry->must_choose = true; /* when somebody reads it: a function may have thousands */
+}
+
+static void choose_best(struct profile *profile, struct function_entry *entry)
+{
+	entry->best = 0;
+	entry->must_choose = false;
+	for (uint32_t frame = entry->frames; frame;
+	     frame = profile->stacks.frames.items[frame].next_of_function)
 		show_if_better(profile, frame);
+}
+
+uint32_t names_get_best(struct profile *profile, uint32_t function)
+{
+	struct function_entry *entry = &profile->functions.items.items[function];
+
+	if (entry->must_choose)
+		choose_best(profile, entry);
+	return entry->best;
 }
 
 /* ---- which function a frame belongs to ---- */
@@ -54,11 +81,8 @@ static void leave_function(struct profile *profile, uint32_t number)
 		link = &frames[*link].next_of_function;
 	*link = frames[number].next_of_function;
 	frames[number].function = FUNCTION_NONE;
-	if (entry->best != number)
-		return;
-	entry->best = 0;
-	for (uint32_t frame = entry->frames; frame; frame = frames[frame].next_of_function)
-		show_if_better(profile, frame);
+	if (entry->best == number)
+		choose_best(profile, entry);
 }
 
 static void join_function(struct profile *profile, uint32_t number, uint32_t function)
@@ -93,7 +117,7 @@ static const char *get_fixed_name(uint64_t frame, char *buffer, size_t size)
 {
 	switch (FRAME_MODULE(frame)) {
 	case MODULE_UNKNOWN:
-		return "[unknown]";
+		return frame == FRAME_NOT_TAKEN ? "[stack not taken]" : "[unknown]";
 	case MODULE_ANONYMOUS:
 		return "[anon]";
 	case MODULE_MERGED:
@@ -266,6 +290,30 @@ void profile_set_name(struct profile *profile, uint64_t word, const struct frame
 	set_line(profile, number, file, file ? name->line : 0);
 	set_function(profile, number, function);
 	profile->revision++;
+	if (profile->heap)
+		heap_take_name(profile->heap, word);
+}
+
+/* Texts are interned anew: two profiles have two stores. */
+bool names_copy(struct profile *profile, const struct profile *from, uint64_t word)
+{
+	const struct frame_entry *frame = &from->stacks.frames.items[stacks_find_frame(&from->stacks, word)];
+	const struct function_entry *entry;
+	struct frame_name name = {0};
+
+	if (frame->state != FRAME_NAMED)
+		return true;
+	entry = &from->functions.items.items[frame->function];
+	name.start = entry->address;
+	if (entry->kind == FUNCTION_WITH_NAME) {
+		name.function = entry->name;
+		name.function_length = strlen(entry->name);
+	}
+	name.file = frame->file;
+	name.file_length = frame->file ? strlen(frame->file) : 0;
+	name.line = frame->line;
+	profile_set_name(profile, word, &name);
+	return profile->stacks.frames.items[stacks_find_frame(&profile->stacks, word)].state == FRAME_NAMED;
 }
 
 void profile_set_frame(struct profile *profile, uint64_t word, uint32_t function, const char *file,
@@ -280,6 +328,8 @@ void profile_set_frame(struct profile *profile, uint64_t word, uint32_t function
 	set_line(profile, number, file, file ? line : 0);
 	set_function(profile, number, function);
 	profile->revision++;
+	if (profile->heap)
+		heap_take_name(profile->heap, word);
 }
 
 bool profile_get_name(const struct profile *profile, uint64_t word, uint32_t *ret_function,

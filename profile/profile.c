@@ -1,5 +1,6 @@
 #include "profile/profile.h"
 
+#include "profile/heap_internal.h"
 #include "profile/internal.h"
 #include "profile/merge.h"
 
@@ -56,6 +57,7 @@ void profile_destroy(struct profile *profile)
 {
 	if (!profile)
 		return;
+	heap_destroy(profile->heap);
 	array_deinit(&profile->neighbours);
 	array_deinit(&profile->events);
 	timeline_deinit(&profile->timeline);
@@ -72,6 +74,11 @@ void profile_destroy(struct profile *profile)
 uint64_t profile_get_revision(const struct profile *profile)
 {
 	return profile->revision;
+}
+
+enum profile_unit profile_get_unit(const struct profile *profile)
+{
+	return profile->unit;
 }
 
 /* ---- facts ---- */
@@ -101,7 +108,7 @@ struct error *profile_set_facts(struct profile *profile, const struct facts *fac
 
 void profile_get_facts(const struct profile *profile, struct facts *ret)
 {
-	*ret = profile->facts;
+	*ret = profile->owner ? profile->owner->facts : profile->facts;
 }
 
 struct error *profile_add_event(struct profile *profile, uint64_t time_ns, const char *text)
@@ -203,6 +210,21 @@ void profile_add_samples(struct profile *profile, uint32_t stack, uint64_t time_
 	if ((unsigned)end >= STACK_ENDS || (unsigned)mode > SAMPLE_KERNEL || !entry.stack ||
 	    entry.stack >= profile->stacks.nodes.count || !add(profile, &entry, count))
 		count_lost(profile, count);
+}
+
+/* Never fails: the leaf is there. */
+void profile_set_weight(struct profile *profile, uint32_t number, uint64_t weight)
+{
+	struct leaf *leaf = &profile->stacks.leaves.items[number];
+	uint64_t change = weight - leaf->self; /* modulo 2^64: perhaps downwards */
+
+	if (!change)
+		return;
+	leaf->self = weight;
+	profile->totals.samples += change;
+	profile->totals.user_samples += change;
+	profile->totals.ends[profile->stacks.nodes.items[leaf->node].end] += change;
+	stacks_mark_dirty(&profile->stacks, number);
 }
 
 void profile_get_totals(const struct profile *profile, struct totals *ret)

@@ -29,6 +29,10 @@ struct profile;
 struct error *profile_create(struct profile **ret);
 void profile_destroy(struct profile *profile); /* NULL accepted */
 
+/* What the samples of a profile stand for: those of a heap's profile (heap.h) are bytes or blocks. */
+enum profile_unit { PROFILE_SAMPLES, PROFILE_BYTES, PROFILE_BLOCKS };
+enum profile_unit profile_get_unit(const struct profile *profile);
+
 /* Grows by one with everything that changes what a view could show. */
 uint64_t profile_get_revision(const struct profile *profile);
 
@@ -189,7 +193,8 @@ struct function {
 uint32_t
 profile_count_functions(const struct profile *profile); /* numbers are 0 … count - 1; some are empty */
 struct function profile_get_function(const struct profile *profile, uint32_t number);
-/* The function at a place of the list sorted by self, largest first; kept sorted all the time: O(1). */
+/* The function at a place of the list sorted by self, largest first: O(1), but after very much has changed at
+ * once, when it is sorted anew. */
 uint32_t profile_get_function_by_self(const struct profile *profile, uint32_t rank);
 /* How many functions have self > 0 (or total > 0: they come first in the list by self, in no order). */
 uint32_t profile_count_hot(const struct profile *profile);

@@ -2,6 +2,10 @@
 
 #include "profile/internal.h"
 
+/* What moving one stack costs, in nodes of the call tree that settle_all() visits: it goes up its path twice.
+ */
+#define STEPS_OF_LEAF 16
+
 bool settling_init(struct profile *profile)
 {
 	uint32_t function = profile_intern_function(profile, MODULE_UNKNOWN, "[unknown]");
@@ -88,54 +92,68 @@ static uint32_t place(struct profile *profile, uint32_t trie_node)
 
 /* ---- settling ---- */
 
-/* false: memory is short; the stack waits at "[unknown]", or where it was, and must be tried again. */
+/* Says where a leaf is to be counted; a leaf without samples is nowhere, for only what is counted keeps a
+ * node of the call tree. false: memory is short; the stack waits at "[unknown]", or where it was, and must be
+ * tried again. */
 static bool place_leaf(struct profile *profile, struct leaf *leaf)
 {
 	uint32_t before = leaf->tree_node;
-	uint32_t after = place(profile, leaf->node);
 
-	leaf->must_move = !after;
-	if (!after)
-		after = before ? before : profile->calltree.kept;
-	leaf->tree_node = after;
-	if (after == before || !leaf->settled)
-		return !leaf->must_move;
-	calltree_count(&profile->calltree, &profile->functions, after, leaf->settled);
-	calltree_uncount(&profile->calltree, &profile->functions, before, leaf->settled);
-	return !leaf->must_move;
+	if (!leaf->self) {
+		leaf->must_move = false;
+		leaf->tree_node = 0;
+		return true;
+	}
+	if (before && !leaf->must_move)
+		return true;
+	leaf->tree_node = place(profile, leaf->node);
+	leaf->must_move = !leaf->tree_node;
+	if (!leaf->must_move)
+		return true;
+	leaf->tree_node = before ? before : profile->calltree.kept;
+	/* Nodes that were made on the way are nobody's. */
+	profile->settling.path.count = 0;
+	return false;
+}
+
+/* What is counted beside the call tree. */
+static void settle_frame(struct profile *profile, struct leaf *leaf)
+{
+	const struct trie_node *node = &profile->stacks.nodes.items[leaf->node];
+	uint64_t change = leaf->self - leaf->settled; /* modulo 2^64: weights may go down */
+
+	if (!change)
+		return;
+	names_add_self(profile, node->number, change);
+	modules_find(&profile->modules, FRAME_MODULE(node->frame))->public.samples += change;
+	leaf->settled = leaf->self;
 }
 
 static bool settle_leaf(struct profile *profile, struct leaf *leaf)
 {
-	const struct trie_node *node = &profile->stacks.nodes.items[leaf->node];
-	uint64_t fresh = leaf->self - leaf->settled;
-	bool is_placed = true;
+	uint32_t before = leaf->tree_node;
+	uint64_t had = leaf->settled, has = leaf->self;
+	bool is_placed = place_leaf(profile, leaf);
 
-	if (leaf->must_move || !leaf->tree_node)
-		is_placed = place_leaf(profile, leaf);
-	if (!fresh)
-		return is_placed;
-	calltree_count(&profile->calltree, &profile->functions, leaf->tree_node, fresh);
-	names_add_self(profile, node->number, fresh);
-	modules_find(&profile->modules, FRAME_MODULE(node->frame))->public.samples += fresh;
-	leaf->settled = leaf->self;
+	settle_frame(profile, leaf);
+	if (leaf->tree_node != before) {
+		if (has)
+			calltree_count(&profile->calltree, &profile->functions, leaf->tree_node, has);
+		if (had)
+			calltree_uncount(&profile->calltree, &profile->functions, before, had);
+	} else if (has > had) {
+		calltree_count(&profile->calltree, &profile->functions, before, has - had);
+	} else if (has < had) {
+		calltree_uncount(&profile->calltree, &profile->functions, before, had - has);
+	}
 	return is_placed;
 }
 
-void profile_settle(const struct profile *readable)
+static void settle_one_by_one(struct profile *profile, uint32_t number)
 {
-	struct profile *profile = (struct profile *)readable;
 	struct stacks *stacks = &profile->stacks;
-	uint32_t number, next;
 
-	if (!stacks->dirty_first && !stacks->renamed)
-		return;
-	stacks_mark_moved(stacks);
-	profile->settling.path.count = 0;
-	profile->settling.revision++;
-	number = stacks->dirty_first;
-	stacks->dirty_first = stacks->dirty_last = 0;
-	for (; number; number = next) {
+	for (uint32_t next; number; number = next) {
 		struct leaf *leaf = &stacks->leaves.items[number];
 
 		next = leaf->next_dirty;
@@ -143,4 +161,44 @@ void profile_settle(const struct profile *readable)
 		if (!settle_leaf(profile, leaf))
 			stacks_mark_dirty(stacks, number);
 	}
+}
+
+/* All sums anew: visits each node of the call tree once, however many stacks go through it. */
+static void settle_all(struct profile *profile, uint32_t number)
+{
+	struct stacks *stacks = &profile->stacks;
+
+	for (uint32_t next; number; number = next) {
+		struct leaf *leaf = &stacks->leaves.items[number];
+
+		next = leaf->next_dirty;
+		leaf->is_dirty = false;
+		profile->calltree.nodes.items[leaf->tree_node].self -= leaf->settled;
+		if (!place_leaf(profile, leaf))
+			stacks_mark_dirty(stacks, number);
+		settle_frame(profile, leaf);
+		profile->calltree.nodes.items[leaf->tree_node].self += leaf->settled;
+	}
+	calltree_sum(&profile->calltree, &profile->functions);
+}
+
+void profile_settle(const struct profile *readable)
+{
+	struct profile *profile = (struct profile *)readable;
+	struct stacks *stacks = &profile->stacks;
+	uint32_t first, count;
+
+	if (!stacks->dirty_first && !stacks->renamed)
+		return;
+	stacks_mark_moved(stacks);
+	profile->settling.path.count = 0;
+	profile->settling.revision++;
+	first = stacks->dirty_first;
+	count = stacks->dirty_count;
+	stacks->dirty_first = stacks->dirty_last = 0;
+	stacks->dirty_count = 0;
+	if ((size_t)count * STEPS_OF_LEAF > profile->calltree.nodes.count + profile->functions.items.count)
+		settle_all(profile, first);
+	else
+		settle_one_by_one(profile, first);
 }

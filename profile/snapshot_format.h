@@ -7,45 +7,57 @@
 #ifndef KILN_PROFILE_SNAPSHOT_FORMAT_H
 #define KILN_PROFILE_SNAPSHOT_FORMAT_H
 
+#include "profile/heap.h"
 #include "profile/profile.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
 #define SNAPSHOT_APPLICATION_ID 0x6b696c6e /* "kiln" */
-#define SNAPSHOT_SCHEMA		1
+#define SNAPSHOT_SCHEMA		2
 #define SNAPSHOT_CHECKSUM_KEY	"checksum"
 
 /* Longest text of a file that is not a function's name: command lines, paths. */
 #define SNAPSHOT_TEXT_MAX 65536
 
-/* The whole of sqlite_schema, in its order. */
+/* The whole of sqlite_schema, in its order: of all schemas; one has those of its time. */
 struct schema_object {
 	const char *type, *name, *sql;
+	uint32_t first, last; /* the schemas that have it */
 };
 extern const struct schema_object snapshot_schema[];
 extern const size_t snapshot_schema_count;
 
-/* ---- the facts, by key in the table meta ---- */
+static inline bool schema_object_is_in(const struct schema_object *object, uint32_t schema)
+{
+	return schema >= object->first && schema <= object->last;
+}
 
-enum meta_type { META_TEXT, META_UINT32, META_UINT64, META_REAL, META_BOOL, META_INT, META_EXIT };
+/* ---- the facts, by key in the tables meta and heap ---- */
+
+enum meta_type { META_TEXT, META_UINT32, META_UINT64, META_REAL, META_BOOL, META_INT, META_EXIT, META_MODE };
 
 struct meta_field {
 	const char *key;
 	enum meta_type type;
-	size_t offset; /* in struct facts */
+	size_t offset; /* in struct facts, or struct heap_facts */
 };
 extern const struct meta_field snapshot_meta[];
 extern const size_t snapshot_meta_count;
+extern const struct meta_field snapshot_heap[];
+extern const size_t snapshot_heap_count;
 
 /* ---- enums as the words that people read ---- */
 
 extern const char *const snapshot_kind_names[];	   /* enum module_kind */
 extern const char *const snapshot_symbols_names[]; /* enum module_symbols */
 extern const char *const snapshot_exit_names[];	   /* enum exit_kind */
+extern const char *const snapshot_mode_names[];	   /* enum heap_mode */
 #define SNAPSHOT_KINDS	 (MODULE_KIND_ANONYMOUS + 1)
 #define SNAPSHOT_SYMBOLS (SYMBOLS_JIT + 1)
 #define SNAPSHOT_EXITS	 (EXIT_SIGNAL + 1)
+#define SNAPSHOT_MODES	 (HEAP_MODE_CLOSED + 1)
 
 /* ---- the hash of a row ----
  * Starts with the table's name as a text; each column adds its type (as SQLite numbers them) and its value.

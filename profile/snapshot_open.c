@@ -118,6 +118,7 @@ static struct error *load_bytes(const char *path, struct image *image)
 				    (unsigned long long)size);
 	image->bytes = bytes;
 	image->size = size;
+	image->schema = be32toh(header.user_version);
 	return read_bytes(fd, bytes, size);
 }
 
@@ -168,24 +169,34 @@ static bool is_object(sqlite3_stmt *row, const struct schema_object *object)
 	return true;
 }
 
+/* The next one of the image's schema, from one on; NULL: there is none. */
+static const struct schema_object *next_object(const struct image *image, const struct schema_object *object)
+{
+	for (; object < snapshot_schema + snapshot_schema_count; object++)
+		if (schema_object_is_in(object, image->schema))
+			return object;
+	return NULL;
+}
+
 /* A trigger or a view in a table's place would run while we read: the schema must be ours to the letter. */
 static struct error *check_schema(struct image *image)
 {
 	static const char sql[] = "SELECT type, name, tbl_name, sql FROM main.sqlite_master";
 	sqlite3_stmt *statement = NULL;
-	size_t matched = 0;
+	const struct schema_object *expected = next_object(image, snapshot_schema);
 	int code = sqlite3_prepare_v2(image->db, sql, -1, &statement, NULL);
 
 	if (code == SQLITE_OK)
 		code = sqlite3_step(statement);
-	for (; code == SQLITE_ROW && matched < snapshot_schema_count;
-	     code = sqlite3_step(statement), matched++)
-		if (!is_object(statement, &snapshot_schema[matched]))
+	for (; code == SQLITE_ROW && expected; code = sqlite3_step(statement)) {
+		if (!is_object(statement, expected))
 			break;
+		expected = next_object(image, expected + 1);
+	}
 	sqlite3_finalize(statement);
 	if (code != SQLITE_ROW && code != SQLITE_DONE)
 		return snapshot_fail_sqlite(image->db);
-	if (code != SQLITE_DONE || matched != snapshot_schema_count)
+	if (code != SQLITE_DONE || expected)
 		return error_create(ERROR_BAD_FILE, 0, snapshot_hint_damaged,
 				    "damaged: its tables are not those of a snapshot");
 	return NULL;

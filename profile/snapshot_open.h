@@ -9,6 +9,7 @@
 #include "base/error.h"
 
 #include <stddef.h>
+#include <stdint.h>
 
 struct sqlite3;
 
@@ -16,6 +17,7 @@ struct image {
 	struct sqlite3 *db;
 	void *bytes;
 	size_t size;
+	uint32_t schema;
 	long steps_left; /* of SQLite's machine, in thousands; runs out when pages form a loop */
 };
 

@@ -4,52 +4,18 @@
  * them is for people with sqlite3. */
 #include "profile/snapshot.h"
 
-#include "base/array.h"
 #include "base/cleanup.h"
 #include "profile/snapshot_cursor.h"
 #include "profile/snapshot_format.h"
 #include "profile/snapshot_open.h"
+#include "profile/snapshot_reader.h"
 
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* A sample may be this much later than the duration in the facts, which was read a little before. */
-#define LATE_NS 60000000000ull
-/* A hundred years: sums of times do not overflow. */
-#define DURATION_NS_MAX (36500ull * 86400 * 1000000000)
-
-struct function_number {
-	int64_t id;
-	uint32_t number;
-};
-
-struct stack_number {
-	uint32_t number; /* in the profile */
-	uint8_t end;
-	uint64_t self, self_kernel; /* not met in the samples yet */
-};
-
-struct reader {
-	struct image image;
-	struct profile *profile;
-	uint64_t sum;	  /* of row hashes */
-	int64_t checksum; /* that the file tells */
-	bool has_checksum;
-	struct facts facts;
-	ARRAY(char *)
-	texts; /* that facts points to */
-	ARRAY(struct function_number)
-	functions; /* ascending ids */
-	ARRAY(uint64_t)
-	frames; /* by id - 1 */
-	ARRAY(struct stack_number)
-	stacks; /* by id; [0] is the root */
-	uint64_t samples;
-};
-
-static struct error *fail_memory(void)
+struct error *reader_fail_memory(void)
 {
 	return error_create(ERROR_GENERAL, ENOMEM, NULL, "read");
 }
@@ -68,15 +34,16 @@ static struct error *keep_text(struct reader *reader, const char *text, const ch
 
 	if (!copy || !array_append(&reader->texts, copy)) {
 		free(copy);
-		return fail_memory();
+		return reader_fail_memory();
 	}
 	*ret = copy;
 	return NULL;
 }
 
-static struct error *read_field(struct reader *reader, struct cursor *cursor, const struct meta_field *field)
+static struct error *read_field(struct reader *reader, struct cursor *cursor, const struct meta_field *field,
+				void *facts)
 {
-	char *at = (char *)&reader->facts + field->offset;
+	char *at = (char *)facts + field->offset;
 	const char *text;
 
 	switch (field->type) {
@@ -98,11 +65,24 @@ static struct error *read_field(struct reader *reader, struct cursor *cursor, co
 	case META_INT:
 		*(int *)at = (int)cursor_take_integer(cursor, 0, INT32_MAX);
 		return NULL;
+	case META_MODE:
+		*(enum heap_mode *)at =
+			(enum heap_mode)cursor_take_word(cursor, snapshot_mode_names, SNAPSHOT_MODES);
+		return NULL;
 	case META_EXIT:
 		*(enum exit_kind *)at =
 			(enum exit_kind)cursor_take_word(cursor, snapshot_exit_names, SNAPSHOT_EXITS);
 		return NULL;
 	}
+	return NULL;
+}
+
+struct error *reader_read_field(struct reader *reader, struct cursor *cursor, const char *key,
+				const struct meta_field *fields, size_t count, void *facts)
+{
+	for (size_t i = 0; i < count; i++)
+		if (!strcmp(key, fields[i].key))
+			return read_field(reader, cursor, &fields[i], facts);
 	return NULL;
 }
 
@@ -116,10 +96,7 @@ static struct error *read_meta_row(struct reader *reader, struct cursor *cursor)
 		cursor->sum -= cursor->hash; /* it is the sum of the others */
 		return NULL;
 	}
-	for (size_t i = 0; i < snapshot_meta_count; i++)
-		if (!strcmp(key, snapshot_meta[i].key))
-			return read_field(reader, cursor, &snapshot_meta[i]);
-	return NULL;
+	return reader_read_field(reader, cursor, key, snapshot_meta, snapshot_meta_count, &reader->facts);
 }
 
 /* ---- the other tables, a row each ---- */
@@ -161,7 +138,7 @@ static struct error *read_function_row(struct reader *reader, struct cursor *cur
 		return error;
 	function.number = profile_intern_function(reader->profile, module, name);
 	if (function.number == UINT32_MAX || !array_append(&reader->functions, function))
-		return fail_memory();
+		return reader_fail_memory();
 	return NULL;
 }
 
@@ -195,7 +172,7 @@ static struct error *read_frame_row(struct reader *reader, struct cursor *cursor
 	if (module == MODULE_STACK_END && offset >= STACK_ENDS)
 		return cursor_fail(cursor, "no such end of a stack");
 	if (!array_append(&reader->frames, frame))
-		return fail_memory();
+		return reader_fail_memory();
 	if (function_id < 0)
 		return NULL;
 	if (reader->functions.count)
@@ -242,15 +219,15 @@ static struct error *read_stack_row(struct reader *reader, struct cursor *cursor
 	if (!stack.number)
 		return error_create(ERROR_BAD_FILE, 0, snapshot_hint_damaged, "too deep, or memory is short");
 	if (!array_append(&reader->stacks, stack))
-		return fail_memory();
+		return reader_fail_memory();
 	return NULL;
 }
 
 static struct error *read_sample_row(struct reader *reader, struct cursor *cursor)
 {
 	int64_t id = cursor_take_integer(cursor, 1, INT64_MAX);
-	uint64_t time_ns =
-		(uint64_t)cursor_take_integer(cursor, 0, (int64_t)(reader->facts.duration_ns + LATE_NS));
+	uint64_t time_ns = (uint64_t)cursor_take_integer(
+		cursor, 0, (int64_t)(reader->facts.duration_ns + SNAPSHOT_LATE_NS));
 	uint32_t tid = (uint32_t)cursor_take_integer(cursor, 0, INT32_MAX);
 	uint16_t cpu = (uint16_t)cursor_take_integer(cursor, 0, UINT16_MAX);
 	bool kernel = cursor_take_integer(cursor, 0, 1);
@@ -325,17 +302,25 @@ static struct error *read_stack_end_row(struct reader *reader, struct cursor *cu
 static const struct {
 	const char *table, *columns;
 	struct error *(*read_row)(struct reader *reader, struct cursor *cursor);
+	uint32_t first; /* schema that has it */
 } tables[] = {
-	{"meta", "key, value", read_meta_row},
-	{"module", "id, kind, symbols, path, name, build_id, samples", read_module_row},
-	{"function", "id, module, name, file, line, self, total, provisional", read_function_row},
-	{"frame", "id, module, offset, function, file, line", read_frame_row},
-	{"stack", "id, parent, frame, self, self_kernel, ending", read_stack_row},
-	{"sample", "id, time_ns, tid, cpu, kernel, stack, count", read_sample_row},
-	{"event", "id, time_ns, text", read_event_row},
-	{"gap", "id, from_ns, to_ns", read_gap_row},
-	{"lost", "id, reason, count", read_lost_row},
-	{"stack_end", "id, name, samples", read_stack_end_row},
+	{"meta", "key, value", read_meta_row, 1},
+	{"module", "id, kind, symbols, path, name, build_id, samples", read_module_row, 1},
+	{"function", "id, module, name, file, line, self, total, provisional", read_function_row, 1},
+	{"frame", "id, module, offset, function, file, line", read_frame_row, 1},
+	{"stack", "id, parent, frame, self, self_kernel, ending", read_stack_row, 1},
+	{"sample", "id, time_ns, tid, cpu, kernel, stack, count", read_sample_row, 1},
+	{"event", "id, time_ns, text", read_event_row, 1},
+	{"gap", "id, from_ns, to_ns", read_gap_row, 1},
+	{"lost", "id, reason, count", read_lost_row, 1},
+	{"stack_end", "id, name, samples", read_stack_end_row, 1},
+	{"heap", "key, value", reader_read_heap_row, 2},
+	{"heap_stack", "id, parent, frame, live_bytes, live_count, alloc_bytes, alloc_count, peak_bytes",
+	 reader_read_heap_stack_row, 2},
+	{"heap_point",
+	 "id, time_ns, length_ns, live_bytes, live_max_bytes, rss_bytes, rss_max_bytes, allocs, alloc_bytes, "
+	 "frees, free_bytes",
+	 reader_read_heap_point_row, 2},
 };
 
 static struct error *read_table(struct reader *reader, size_t table)
@@ -357,7 +342,7 @@ static struct error *check_facts(const struct reader *reader)
 {
 	if (!reader->has_checksum)
 		return error_create(ERROR_BAD_FILE, 0, snapshot_hint_damaged, "damaged: it has no checksum");
-	if (reader->facts.duration_ns > DURATION_NS_MAX)
+	if (reader->facts.duration_ns > SNAPSHOT_DURATION_NS_MAX)
 		return error_create(ERROR_BAD_FILE, 0, snapshot_hint_damaged,
 				    "damaged: an impossible duration");
 	return NULL;
@@ -380,15 +365,19 @@ static struct error *read_tables(struct reader *reader)
 {
 	struct error *error = NULL;
 
-	if (!array_append(&reader->stacks, (struct stack_number){0}))
-		return fail_memory();
+	if (!array_append(&reader->stacks, (struct stack_number){0}) ||
+	    !array_append(&reader->heap_stacks, 0))
+		return reader_fail_memory();
 	for (size_t i = 0; !error && i < sizeof(tables) / sizeof(*tables); i++) {
-		error = read_table(reader, i);
+		if (reader->image.schema >= tables[i].first)
+			error = read_table(reader, i);
 		if (!error && i == 0)
 			error = check_facts(reader);
 	}
 	if (!error)
 		error = check_sums(reader);
+	if (!error)
+		error = reader_finish_heap(reader);
 	return error ? error : profile_set_facts(reader->profile, &reader->facts);
 }
 
@@ -400,6 +389,7 @@ static void reader_deinit(struct reader *reader)
 	array_deinit(&reader->functions);
 	array_deinit(&reader->frames);
 	array_deinit(&reader->stacks);
+	array_deinit(&reader->heap_stacks);
 	profile_destroy(reader->profile);
 	image_deinit(&reader->image);
 }
@@ -408,6 +398,7 @@ struct error *snapshot_read(const char *path, struct profile **ret)
 {
 	_cleanup_(reader_deinit) struct reader reader = {
 		.facts = {.hz_requested = NAN, .target_cpu_s = NAN, .self_cpu_s = NAN},
+		.heap_facts = {.cost_pct = NAN, .budget_pct = NAN},
 	};
 	struct error *error = image_open(path, &reader.image);
 

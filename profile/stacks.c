@@ -104,12 +104,13 @@ static uint32_t add_child(struct profile *profile, uint32_t parent, uint64_t fra
 		stacks->visited.items[stacks->visited.count++] = 0;
 	if (!parent && FRAME_MODULE(frame) == MODULE_STACK_END && FRAME_OFFSET(frame) < STACK_ENDS)
 		end = FRAME_OFFSET(frame) & 15;
+	if (!parent && frame == FRAME_NOT_TAKEN)
+		end = STACK_UNREADABLE;
 	return stacks_append_node(stacks, parent, frame, frame_number, end);
 }
 
-uint32_t stacks_intern_child(struct profile *profile, uint32_t parent, uint64_t frame)
+uint32_t stacks_find_child(const struct stacks *stacks, uint32_t parent, uint64_t frame)
 {
-	const struct stacks *stacks = &profile->stacks;
 	uint32_t hash = hash_child(stacks, parent, frame), number;
 	uint64_t at = hash;
 
@@ -119,20 +120,21 @@ uint32_t stacks_intern_child(struct profile *profile, uint32_t parent, uint64_t 
 		if (node->frame == frame && node->parent == parent)
 			return number;
 	}
-	return add_child(profile, parent, frame);
+	return 0;
 }
 
-/* A return address is looked up inside its call: at offset - 1. */
-static uint64_t inside_call(uint64_t frame)
+uint32_t stacks_intern_child(struct profile *profile, uint32_t parent, uint64_t frame)
 {
-	return FRAME_OFFSET(frame) ? frame - 1 : frame;
+	uint32_t number = stacks_find_child(&profile->stacks, parent, frame);
+
+	return number ? number : add_child(profile, parent, frame);
 }
 
 /* Frames of one mode, leaf first; the leaf is exact: what was executing, or where the kernel was entered. */
 static bool intern_frames(struct profile *profile, uint32_t *node, const __u64 *frames, size_t count)
 {
 	for (size_t i = count; i-- > 0;) {
-		*node = stacks_intern_child(profile, *node, i ? inside_call(frames[i]) : frames[i]);
+		*node = stacks_intern_child(profile, *node, i ? frame_inside_call(frames[i]) : frames[i]);
 		if (!*node)
 			return false;
 	}
@@ -179,6 +181,7 @@ void stacks_mark_dirty(struct stacks *stacks, uint32_t number)
 	else
 		stacks->dirty_first = number;
 	stacks->dirty_last = number;
+	stacks->dirty_count++;
 }
 
 static bool visit(struct stacks *stacks, uint32_t node)

@@ -19,6 +19,9 @@
  * costs. */
 #define STACK_DEPTH_MAX 8192
 
+/* Made by heap.c: the root of what has no stack. No address of a user's code has all its bits set. */
+#define FRAME_NOT_TAKEN FRAME(MODULE_UNKNOWN, FRAME_OFFSET_MASK)
+
 enum frame_state {
 	FRAME_NEW,   /* nobody has asked for its name */
 	FRAME_ASKED, /* asked, no answer yet */
@@ -74,8 +77,15 @@ struct stacks {
 	ARRAY(uint64_t)
 	visited; /* one bit a node: scratch of the settling */
 	uint32_t dirty_first, dirty_last;
+	uint32_t dirty_count;
 	uint32_t renamed; /* frames that changed their function since the last settling */
 };
+
+/* A return address is looked up inside its call: at offset - 1. */
+static inline uint64_t frame_inside_call(uint64_t frame)
+{
+	return FRAME_OFFSET(frame) ? frame - 1 : frame;
+}
 
 bool stacks_init(struct stacks *stacks, uint64_t seed);
 void stacks_deinit(struct stacks *stacks);
@@ -83,6 +93,8 @@ void stacks_deinit(struct stacks *stacks);
 /* The number of a frame; 0: never seen. */
 uint32_t stacks_find_frame(const struct stacks *stacks, uint64_t frame);
 uint32_t stacks_intern_frame(struct profile *profile, uint64_t frame);
+/* 0: there is none. */
+uint32_t stacks_find_child(const struct stacks *stacks, uint32_t parent, uint64_t frame);
 uint32_t stacks_intern_child(struct profile *profile, uint32_t parent, uint64_t frame);
 /* Adds a node that is not there yet, for which there is room in nodes, visited and node_index. */
 uint32_t stacks_append_node(struct stacks *stacks, uint32_t parent, uint64_t frame, uint32_t frame_number,

@@ -240,6 +240,7 @@ static bool list_leaves(struct tree *tree)
 	const struct profile *profile = tree->profile;
 	uint64_t revision = profile->settling.revision;
 
+	functions_sort(&tree->profile->functions);
 	for (uint32_t rank = 0; rank < profile->functions.hot; rank++) {
 		uint32_t function = profile->functions.order.items[rank];
 		uint64_t self = profile->functions.items.items[function].self;

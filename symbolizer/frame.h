@@ -27,6 +27,8 @@ enum symbolizer_message {
 	/* worker → probe */
 	SYMBOLIZER_TABLE, /* struct table_message; + 1 fd (sealed memfd, bpf/table.h) when status is TABLE_OK
 			   */
+	SYMBOLIZER_HOOKS, /* struct hooks_message: before the answer to SYMBOLIZER_BUILD, when the module has
+			     any */
 	/* kiln → worker */
 	SYMBOLIZER_NAMES, /* struct names_request */
 	/* worker → kiln */
@@ -54,6 +56,32 @@ struct table_message {
 	__u32 module;
 	__u32 status;  /* enum table_status */
 	char why[120]; /* sanitized, terminated; empty when status is TABLE_OK */
+};
+
+/* A function of an allocator, which the probe may put a trap on; or one that only passes allocations on
+ * (operator new of libstdc++, what only jumps to another), whose frame belongs to the allocator. */
+enum hook_flags {
+	HOOK_WRAPPER = 1, /* no trap: only a range */
+	HOOK_LIES = 2,	  /* its symbol is not where a function starts: no trap */
+	HOOK_THROWS = 4,  /* it ends by an exception when there is no memory: under a return probe the C++
+			     runtime finds no way past the trampoline and aborts the target */
+};
+
+struct hook_proposal {
+	__u64 start;   /* file offset of the function's first byte */
+	__u64 length;  /* bytes of the function; 0 unknown */
+	__u32 kind;    /* enum heap_kind (bpf/heap_events.h); 0 with HOOK_WRAPPER */
+	__u32 flags;   /* enum hook_flags: one of them, or 0 */
+	char name[32]; /* as people know it ("operator new"); sanitized, terminated, not empty */
+};
+#define HOOK_PROPOSALS_MAX 256
+
+struct hooks_message {
+	__u32 module;
+	__u32 count;
+	__u32 is_go; /* Go code is in it: no probe with a return may be put there */
+	__u32 reserved;
+	struct hook_proposal proposals[];
 };
 
 struct names_request {

@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 #include "base/text.h"
 #include "bpf/events.h"
+#include "symbolizer/allocators.h"
 #include "symbolizer/cfi.h"
 #include "symbolizer/modules.h"
 #include "symbolizer/sandbox.h"
@@ -62,6 +63,23 @@ static void take_module(struct worker *worker, struct message *message)
 					     take_fd(&message->fds[0])));
 }
 
+/* Before the table: with its answer the probe is done with the module. */
+static void propose_hooks(struct worker *worker, uint32_t id, const struct module *module)
+{
+	_cleanup_free_ struct hooks_message *hooks = NULL;
+	struct error *error = allocators_find(module_get_fd(module), &hooks);
+
+	if (error) {
+		/* Memory is short: the table's answer will say so too. */
+		error_destroy(error);
+		return;
+	}
+	hooks->module = id;
+	if (hooks->count || hooks->is_go)
+		error_destroy(channel_send(worker->probe, SYMBOLIZER_HOOKS, hooks,
+					   hooks_message_length(hooks), NULL, 0));
+}
+
 static void build_table(struct worker *worker, struct message *message)
 {
 	struct table_message table = {.status = TABLE_BAD};
@@ -76,6 +94,8 @@ static void build_table(struct worker *worker, struct message *message)
 	memcpy(&build, message->payload, sizeof(build));
 	table.module = build.module;
 	module = symbolizer_modules_find(worker->modules, build.module);
+	if (module && module_get_kind(module) == MODULE_KIND_FILE)
+		propose_hooks(worker, build.module, module);
 	if (module &&
 	    (module_get_kind(module) == MODULE_KIND_FILE || module_get_kind(module) == MODULE_KIND_VDSO))
 		error = cfi_build_table(module_get_fd(module), &memfd, &status, table.why, NULL);

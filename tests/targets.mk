@@ -3,7 +3,7 @@
 BUILD_PACKAGES := make gcc libc6-dev clang bpftool libbpf-dev libelf-dev libdw-dev libncurses-dev libiberty-dev \
 	libsqlite3-dev libjansson-dev libcap-dev
 TEST_PACKAGES := g++ libcmocka-dev clang-format binutils elfutils tmux python3 sudo procps redis-server redis-tools sqlite3 \
-	linux-perf qemu-system-x86 busybox-static cpio strace
+	linux-perf qemu-system-x86 busybox-static cpio strace gdb fzf libjemalloc2 libtcmalloc-minimal4 libmimalloc2.0
 SOAK_PACKAGES := debootstrap llvm-14-dev
 
 # Under sudo, packages are installed and processes attached as root, but everything is compiled as the user who typed.

@@ -5,14 +5,16 @@
 #include "tui/app_internal.h"
 #include "tui/format.h"
 #include "tui/frame.h"
+#include "tui/heap_text.h"
+#include "tui/metric.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
 static const struct view_ops *const view_list[APP_VIEWS] = {&view_overview, &view_hot, &view_tree,
-							    &view_flame};
-enum { OVERVIEW, HOT, TREE, FLAME };
+							    &view_flame, &view_memory};
+enum { OVERVIEW, HOT, TREE, FLAME, MEMORY };
 
 static struct error *create_views(struct app *app)
 {
@@ -31,6 +33,7 @@ struct error *app_create(struct source *source, const struct app_options *option
 {
 	struct app *app = calloc(1, sizeof(*app));
 	struct source_status status;
+	struct heap_facts heap;
 	struct error *error;
 
 	if (!app)
@@ -52,6 +55,8 @@ struct error *app_create(struct source *source, const struct app_options *option
 	}
 	source->ops->get_status(source, &status);
 	app->state_seen = status.state;
+	heap_read_facts(source->profile, &heap);
+	app->heap_seen = heap.mode;
 	if (options->note)
 		app_set_message(app, options->note);
 	*ret = app;
@@ -64,11 +69,26 @@ void app_destroy(struct app *app)
 
 	if (!app)
 		return;
-	for (i = 0; i < APP_VIEWS; i++)
+	for (i = 0; i < APP_VIEWS; i++) {
 		if (app->views[i])
 			app->views[i]->ops->destroy(app->views[i]);
+		if (app->heap_views[i])
+			app->heap_views[i]->ops->destroy(app->heap_views[i]);
+	}
 	search_deinit(&app->search);
 	free(app);
+}
+
+static bool has_metric(unsigned screen)
+{
+	return screen >= HOT && screen <= FLAME;
+}
+
+static struct view *get_view(const struct app *app)
+{
+	if (has_metric(app->current) && app->context.metric != METRIC_CPU)
+		return app->heap_views[app->current];
+	return app->views[app->current];
 }
 
 /* ---- messages ---- */
@@ -100,7 +120,7 @@ static void say_error(struct app *app, const char *what, struct error *error)
 }
 
 /* News of the source are said once; the next key takes them away. */
-static void say_news(struct app *app, const struct source_status *status)
+static void say_news(struct app *app, const struct source_status *status, const struct heap_facts *heap)
 {
 	const char *note = status->note ? status->note : "";
 	char end[APP_MESSAGE_MAX];
@@ -114,6 +134,12 @@ static void say_news(struct app *app, const struct source_status *status)
 		app->state_seen = status->state;
 		if (app_describe_end(status, end, sizeof(end)))
 			app_say(app, STYLE_BAD, "%s", end);
+	}
+	if (heap->mode != app->heap_seen) {
+		app->heap_seen = heap->mode;
+		heap_write_state(heap, end, sizeof(end));
+		if (heap->mode == HEAP_MODE_CLOSED)
+			app_say(app, STYLE_WARN, "%s", end);
 	}
 }
 
@@ -136,13 +162,23 @@ static void draw_too_small(struct canvas *canvas)
 	canvas_text(canvas, columns > width ? (columns - width) / 2 : 0, rows / 2, columns, STYLE_WARN, text);
 }
 
+/* Without samples there is nothing to see. The heap has its own figures. */
+static bool shows_only_samples(const struct app *app, const struct source_status *status)
+{
+	if (app->current == OVERVIEW)
+		return !heap_is_measured(app->source->profile);
+	if (app->current == MEMORY)
+		return status->state == SOURCE_STARTING && !heap_is_measured(app->source->profile);
+	return app->context.metric == METRIC_CPU;
+}
+
 static void draw_content(struct app *app, struct canvas *canvas, const struct frame *frame,
 			 const struct source_status *status)
 {
-	struct view *view = app->views[app->current];
+	struct view *view = get_view(app);
 	char text[APP_MESSAGE_MAX];
 
-	if (app_describe_emptiness(status, text, sizeof(text)))
+	if (shows_only_samples(app, status) && app_describe_emptiness(status, text, sizeof(text)))
 		canvas_text(canvas, 2, frame->content.row + 1, frame->content.columns - 2, STYLE_WARN, text);
 	else
 		view->ops->draw(view, canvas, frame->content);
@@ -152,7 +188,7 @@ static void draw_content(struct app *app, struct canvas *canvas, const struct fr
 
 static void draw_detail(struct app *app, struct canvas *canvas, const struct frame *frame)
 {
-	struct view *view = app->views[app->current];
+	struct view *view = get_view(app);
 	char text[1024] = "";
 
 	if (!view->ops->describe)
@@ -184,10 +220,10 @@ static void draw_keys(struct app *app, struct canvas *canvas, const struct frame
 {
 	unsigned columns = canvas_get_columns(canvas);
 	const char *save_key = status->state == SOURCE_SNAPSHOT ? "" : "S save  ";
-	struct view *view = app->views[app->current];
+	struct view *view = get_view(app);
 	char keys[80];
 
-	snprintf(keys, sizeof(keys), "%s%s%s? help  q quit", columns >= 80 ? "1-4 screens  " : "",
+	snprintf(keys, sizeof(keys), "%s%s%s? help  q quit", columns >= 80 ? "1-5 screens  " : "",
 		 columns >= 54 ? "/ find  " : "", columns >= 54 ? save_key : "");
 
 	if (app->help.is_open)
@@ -202,8 +238,9 @@ static void draw_keys(struct app *app, struct canvas *canvas, const struct frame
 void app_draw(struct app *app, struct canvas *canvas)
 {
 	unsigned columns = canvas_get_columns(canvas), rows = canvas_get_rows(canvas), free_column;
-	struct view *view = app->views[app->current];
+	struct view *view = get_view(app);
 	struct source_status status;
+	struct heap_facts heap;
 	struct frame frame;
 	char scope[512] = "";
 
@@ -211,13 +248,14 @@ void app_draw(struct app *app, struct canvas *canvas)
 	canvas_set_ascii(canvas, app->options.ascii);
 	canvas_clear(canvas);
 	app->source->ops->get_status(app->source, &status);
-	say_news(app, &status);
+	heap_read_facts(app->source->profile, &heap);
+	say_news(app, &status, &heap);
 	if (columns < FRAME_COLUMNS_MIN || rows < FRAME_ROWS_MIN) {
 		draw_too_small(canvas);
 		return;
 	}
 	frame = frame_lay_out(columns, rows);
-	frame_draw_status(canvas, &status);
+	frame_draw_status(canvas, &status, &heap);
 	free_column = frame_draw_tabs(canvas, view_list, APP_VIEWS, app->current);
 	draw_content(app, canvas, &frame, &status);
 	if (view->ops->scope)
@@ -231,18 +269,68 @@ void app_draw(struct app *app, struct canvas *canvas)
 
 /* ---- keys ---- */
 
+/* The views of the heap's figures are made when they are first asked for. */
+static bool make_heap_view(struct app *app, unsigned number)
+{
+	struct error *error;
+
+	if (app->heap_views[number])
+		return true;
+	error = view_list[number]->create(&app->context, &app->heap_views[number]);
+	if (!error)
+		return true;
+	say_error(app, view_list[number]->name, error);
+	return false;
+}
+
+/* Makes the context that of a screen: which profile, and what its figures are. */
+static void choose_metric(struct app *app, unsigned number)
+{
+	struct view_context *context = &app->context;
+	const struct heap *heap = profile_get_heap(app->source->profile);
+	unsigned wanted = METRIC_CPU;
+
+	if (has_metric(number))
+		wanted = app->metric;
+	else if (number == MEMORY && heap && heap_is_measured(app->source->profile))
+		wanted = METRIC_HEAP + heap_get_metric(heap); /* the screen chooses its own */
+	if (!metric_use(context, wanted) ||
+	    (has_metric(number) && wanted != METRIC_CPU && !make_heap_view(app, number)))
+		metric_use(context, METRIC_CPU);
+}
+
 static void go_to_screen(struct app *app, unsigned number)
 {
-	struct view *view = app->views[number];
+	struct view *view;
 
+	/* what the memory screen shows is what its tree and flame show */
+	if (app->current == MEMORY && has_metric(number) && app->context.metric != METRIC_CPU)
+		app->metric = app->context.metric;
+	choose_metric(app, number);
 	app->current = number;
+	view = get_view(app);
 	if (view->ops->enter)
 		view->ops->enter(view);
 }
 
+static void change_metric(struct app *app)
+{
+	struct heap_facts heap;
+	char text[APP_MESSAGE_MAX];
+
+	if (!heap_is_measured(app->source->profile)) {
+		heap_read_facts(app->source->profile, &heap);
+		heap_write_state(&heap, text, sizeof(text));
+		app_say(app, STYLE_WARN, "%s", text);
+		return;
+	}
+	app->metric = (app->metric + 1) % METRICS;
+	go_to_screen(app, app->current);
+}
+
 static void find_next(struct app *app, int direction)
 {
-	struct view *view = app->views[app->current];
+	struct view *view = get_view(app);
 
 	if (!app->search.pattern[0])
 		app_set_message(app, "nothing to find yet: / starts a search");
@@ -351,12 +439,16 @@ static void pause_and_suspend(struct app *app)
 
 static void answer_view(struct app *app, enum view_reply reply)
 {
-	if (reply == VIEW_GO_HOT)
+	if (reply == VIEW_GO_HOT) {
+		if (app->current == OVERVIEW) /* what is selected there is hot in CPU */
+			app->metric = METRIC_CPU;
 		go_to_screen(app, HOT);
-	else if (reply == VIEW_GO_TREE)
+	} else if (reply == VIEW_GO_TREE)
 		go_to_screen(app, TREE);
 	else if (reply == VIEW_GO_FLAME)
 		go_to_screen(app, FLAME);
+	else if (reply == VIEW_GO_MEMORY)
+		go_to_screen(app, MEMORY);
 }
 
 /* Keys that mean the same whatever the view would do with them. false: not one of them. */
@@ -405,6 +497,8 @@ static bool press_last(struct app *app, uint32_t key)
 		find_next(app, key == 'n' ? 1 : -1);
 	else if (key == 'S')
 		save(app);
+	else if (key == 'b' && has_metric(app->current))
+		change_metric(app);
 	else if (key == KEY_CODE_ESCAPE)
 		search_deinit(&app->search); /* the outermost level: what is still on is the search */
 	else if (key != 'q')
@@ -414,7 +508,7 @@ static bool press_last(struct app *app, uint32_t key)
 
 bool app_press_key(struct app *app, uint32_t key)
 {
-	struct view *view = app->views[app->current];
+	struct view *view = get_view(app);
 	enum view_reply reply;
 
 	if (press_first(app, key))

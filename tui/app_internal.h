@@ -2,13 +2,14 @@
 #ifndef KILN_TUI_APP_INTERNAL_H
 #define KILN_TUI_APP_INTERNAL_H
 
+#include "profile/heap.h"
 #include "tui/app.h"
 #include "tui/prompt.h"
 #include "tui/search.h"
 #include "tui/view.h"
 #include "tui/view_help.h"
 
-#define APP_VIEWS	4
+#define APP_VIEWS	5
 #define APP_MESSAGE_MAX 512
 
 struct app {
@@ -16,7 +17,11 @@ struct app {
 	struct app_options options;
 	struct view_context context;
 	struct view *views[APP_VIEWS];
+	/* Hotspots, tree and flame once more, of the heap's figures: each keeps its own cursor, folds and
+	 * zoom. NULL: not asked for yet, or no such screen. */
+	struct view *heap_views[APP_VIEWS];
 	unsigned current;
+	unsigned metric; /* that those screens show (metric.h) */
 	struct search search;
 	char search_before[SEARCH_PATTERN_MAX]; /* while the prompt is open: what Esc brings back */
 	struct prompt prompt;
@@ -25,6 +30,7 @@ struct app {
 	uint16_t message_style;
 	char note_seen[APP_MESSAGE_MAX]; /* the source's note that was said already */
 	enum source_state state_seen;
+	enum heap_mode heap_seen;
 	bool is_dirty;	   /* something to draw came from outside of keys */
 	bool wants_redraw; /* ^L: the terminal is to be painted anew */
 	bool is_pausing;

@@ -2,6 +2,7 @@
 #include "tui/app_internal.h"
 #include "tui/format.h"
 #include "tui/frame.h"
+#include "tui/heap_text.h"
 
 #include <math.h>
 #include <string.h>
@@ -92,6 +93,15 @@ static void describe_losses(const struct app *app, const struct source_status *s
 		 format_share(status->lost, status->samples + status->lost, share), reason);
 }
 
+static uint16_t describe_closed_heap(const struct app *app, char *ret, size_t capacity)
+{
+	struct heap_facts heap;
+
+	heap_read_facts(app->source->profile, &heap);
+	heap_write_state(&heap, ret, capacity);
+	return STYLE_WARN;
+}
+
 uint16_t app_describe_state(const struct app *app, const struct source_status *status, char *ret,
 			    size_t capacity)
 {
@@ -111,6 +121,8 @@ uint16_t app_describe_state(const struct app *app, const struct source_status *s
 			 status->tables_ready, status->tables_total);
 	else if (app->search.pattern[0])
 		snprintf(ret, capacity, "/%s/  n N next, previous", app->search.pattern);
+	else if (app->heap_seen == HEAP_MODE_CLOSED && app->views[app->current]->ops != &view_memory)
+		return describe_closed_heap(app, ret, capacity);
 	else if (status->names_pending >= 20)
 		snprintf(ret, capacity, "reading names: %zu to come, they appear in place",
 			 status->names_pending);

@@ -17,6 +17,8 @@
 /* What the last paint showed: nothing is drawn again when all of it is the same. */
 struct seen {
 	uint64_t revision, elapsed_s, samples, lost;
+	uint64_t heap_revision, allocs, frees;
+	enum heap_mode heap_mode;
 	long hz, complete, own, cores; /* as many digits as are shown */
 	enum source_state state;
 	size_t tables, names;
@@ -51,7 +53,9 @@ static long round_shown(double value, double digits)
 
 static struct seen look_at(struct source *source)
 {
+	struct heap *heap = profile_get_heap(source->profile);
 	struct source_status status;
+	struct heap_facts facts;
 	struct seen seen;
 
 	memset(&seen, 0, sizeof(seen)); /* compared as bytes */
@@ -67,6 +71,13 @@ static struct seen look_at(struct source *source)
 	seen.state = status.state;
 	seen.tables = status.tables_ready + status.tables_total;
 	seen.names = status.names_pending;
+	if (!heap)
+		return seen;
+	heap_get_facts(heap, &facts);
+	seen.heap_revision = profile_get_revision(heap_get_profile(heap));
+	seen.heap_mode = facts.mode;
+	seen.allocs = facts.counters.allocs;
+	seen.frees = facts.counters.frees;
 	return seen;
 }
 

@@ -29,7 +29,9 @@ enum style {
 	STYLE_GRAPH_USER,
 	STYLE_GRAPH_KERNEL,
 	STYLE_GRAPH_UNKNOWN,
-	STYLE_MATCH, /* search hit */
+	STYLE_GRAPH_HEAP, /* live heap: blocks */
+	STYLE_GRAPH_RSS,  /* resident memory: dots */
+	STYLE_MATCH,	  /* search hit */
 	/* kinds of code, for flames and module columns */
 	STYLE_KIND_APP,
 	STYLE_KIND_LIBRARY,

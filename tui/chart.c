@@ -9,6 +9,11 @@
 #define SECOND	    1000000000ull
 #define LABEL_CELLS 8
 
+unsigned chart_get_margin(enum chart_unit unit)
+{
+	return unit == CHART_BYTES ? CHART_MARGIN + 1 : CHART_MARGIN; /* "99.5M" */
+}
+
 unsigned chart_count_columns(struct rectangle area)
 {
 	return area.columns > CHART_MARGIN ? area.columns - CHART_MARGIN : 0;
@@ -52,6 +57,76 @@ struct chart_axis chart_find_axis(double maximum, unsigned rows)
 	}
 }
 
+#define UNITS	  "BKMGTPE"
+#define BYTES_MAX 0x1p63
+
+/* The unit in which a number has at most three digits before the point. */
+static unsigned find_byte_unit(double bytes, double *ret_unit)
+{
+	unsigned unit = 0;
+
+	for (*ret_unit = 1; UNITS[unit + 1] && bytes >= 1000 * *ret_unit; unit++)
+		*ret_unit *= 1024;
+	return unit;
+}
+
+/* 384M, 1.25G: a label says exactly where it stands, in five cells. */
+static bool has_exact_labels(double step, unsigned intervals)
+{
+	double unit, value;
+	unsigned i;
+
+	for (i = 1; i <= intervals; i++) {
+		find_byte_unit(step * i, &unit);
+		value = step * i / unit;
+		if (value != floor(value) && (value >= 10 || value * 4 != floor(value * 4)))
+			return false;
+	}
+	return true;
+}
+
+struct chart_axis chart_find_byte_axis(double maximum, unsigned rows)
+{
+	struct chart_axis best = {0};
+	double power, step = 0;
+
+	if (!(maximum >= 1) || isinf(maximum))
+		maximum = 1;
+	if (maximum > BYTES_MAX)
+		maximum = BYTES_MAX;
+	if (!rows)
+		rows = 1;
+	/* 8, 10, 16, 20, 32 … until one step is enough: the one that leaves the least air above */
+	for (power = exp2(fmax(3, floor(log2(maximum)) - 8)) / 8; step < maximum; power *= 2) {
+		unsigned i;
+
+		for (i = 4; i <= 5; i++) {
+			unsigned intervals;
+
+			step = power * i;
+			intervals = maximum / step > rows
+					    ? 0
+					    : find_intervals((unsigned)ceil(maximum / step), rows);
+			if (intervals && has_exact_labels(step, intervals) &&
+			    (!best.intervals || step * intervals < best.top))
+				best = (struct chart_axis){step, step * intervals, intervals};
+		}
+	}
+	return best;
+}
+
+const char *chart_format_bytes(double bytes, char *ret, size_t capacity)
+{
+	double unit;
+	unsigned letter = find_byte_unit(bytes, &unit);
+
+	if (letter)
+		snprintf(ret, capacity, "%g%c", bytes / unit, UNITS[letter]);
+	else
+		snprintf(ret, capacity, "%.0f", bytes);
+	return ret;
+}
+
 uint64_t chart_find_time_step(uint64_t span_ns, unsigned columns, unsigned label_cells)
 {
 	static const unsigned steps_s[] = {1,	2,   5,	   10,	 15,   30,    60,    120,   300,
@@ -67,23 +142,27 @@ uint64_t chart_find_time_step(uint64_t span_ns, unsigned columns, unsigned label
 static void draw_y_label(struct canvas *canvas, const struct chart *chart, unsigned row, double value,
 			 const struct chart_axis *axis)
 {
+	unsigned margin = chart_get_margin(chart->unit);
 	unsigned decimals = axis->top >= 20 ? 0 : axis->step >= 0.1 ? 1 : axis->step >= 0.01 ? 2 : 3;
 	char label[FORMAT_MAX];
 
-	snprintf(label, sizeof(label), "%.*f", decimals, value);
-	if (decimals == 3 && label[0] == '0')
+	if (chart->unit == CHART_BYTES)
+		chart_format_bytes(value, label, sizeof(label));
+	else
+		snprintf(label, sizeof(label), "%.*f", decimals, value);
+	if (chart->unit == CHART_CORES && decimals == 3 && label[0] == '0')
 		memmove(label, label + 1, strlen(label)); /* .005 fits in four cells */
-	canvas_text_right(canvas, chart->area.column, row, CHART_MARGIN - 1, STYLE_DIM, label);
-	canvas_put(canvas, chart->area.column + CHART_MARGIN - 1, row, 0x2524, STYLE_DIM); /* ┤ */
+	canvas_text_right(canvas, chart->area.column, row, margin - 1, STYLE_DIM, label);
+	canvas_put(canvas, chart->area.column + margin - 1, row, 0x2524, STYLE_DIM); /* ┤ */
 }
 
-static void draw_y_axis(struct canvas *canvas, const struct chart *chart, const struct chart_axis *axis,
-			unsigned rows)
+void chart_draw_y_axis(struct canvas *canvas, const struct chart *chart, const struct chart_axis *axis,
+		       unsigned rows)
 {
 	unsigned i, each = rows / axis->intervals;
 
-	canvas_fill(canvas, chart->area.column + CHART_MARGIN - 1, chart->area.row, 1, rows, 0x2502,
-		    STYLE_DIM);
+	canvas_fill(canvas, chart->area.column + chart_get_margin(chart->unit) - 1, chart->area.row, 1, rows,
+		    0x2502, STYLE_DIM);
 	for (i = 0; i < axis->intervals; i++)
 		draw_y_label(canvas, chart, chart->area.row + i * each, axis->step * (axis->intervals - i),
 			     axis);
@@ -118,16 +197,17 @@ static void draw_time_label(struct canvas *canvas, const struct chart *chart, un
 	canvas_text(canvas, start, row, width, STYLE_DIM, label);
 }
 
-static void draw_x_axis(struct canvas *canvas, const struct chart *chart, unsigned row)
+void chart_draw_x_axis(struct canvas *canvas, const struct chart *chart, unsigned row, const char *zero)
 {
-	unsigned left = chart->area.column + CHART_MARGIN, columns = chart_count_columns(chart->area);
+	unsigned margin = chart_get_margin(chart->unit), left = chart->area.column + margin;
+	unsigned columns = chart->area.columns > margin ? chart->area.columns - margin : 0;
 	uint64_t span_ns = chart->to_ns - chart->from_ns;
 	uint64_t step_ns = chart_find_time_step(span_ns, columns, LABEL_CELLS);
 	/* Ticks stand on multiples of the step, counted from the point that labels are relative to. */
 	uint64_t time_ns = chart->from_ns + step_ns - 1;
 	char label[FORMAT_MAX];
 
-	canvas_text_right(canvas, chart->area.column, row, CHART_MARGIN - 1, STYLE_DIM, "0");
+	canvas_text_right(canvas, chart->area.column, row, margin - 1, STYLE_DIM, zero);
 	canvas_put(canvas, left - 1, row, 0x253c, STYLE_DIM); /* ┼ */
 	canvas_fill(canvas, left, row, columns, 1, 0x2500, STYLE_DIM);
 	time_ns -= (time_ns + step_ns - chart->relative_to_ns % step_ns) % step_ns;
@@ -136,6 +216,8 @@ static void draw_x_axis(struct canvas *canvas, const struct chart *chart, unsign
 
 		if (at < columns)
 			canvas_put(canvas, left + at, row, 0x252c, STYLE_DIM); /* ┬ */
+		if (chart->has_no_labels)
+			continue;
 		format_time_label(chart, time_ns, step_ns, label);
 		draw_time_label(canvas, chart, left + at, row + 1, label);
 	}
@@ -157,16 +239,23 @@ static double sum_column(const struct timeline_column *column)
 	return column->has_data ? column->user + column->kernel + column->unknown : 0;
 }
 
+unsigned chart_measure(double value, double top, unsigned rows)
+{
+	double levels = value / top * rows * 8;
+
+	if (!(value > 0))
+		return 0;
+	if (levels > rows * 8)
+		return rows * 8;
+	return levels < 1 ? 1 : (unsigned)lround(levels); /* little is not nothing */
+}
+
 static void draw_column(struct canvas *canvas, const struct timeline_column *data, unsigned column,
 			unsigned bottom, unsigned rows, double top)
 {
-	double sum = sum_column(data), cell = top / rows;
-	unsigned levels = (unsigned)lround(sum / top * rows * 8), i;
+	double cell = top / rows;
+	unsigned levels = chart_measure(sum_column(data), top, rows), i;
 
-	if (sum > 0 && !levels)
-		levels = 1; /* little is not nothing */
-	if (levels > rows * 8)
-		levels = rows * 8;
 	for (i = 0; i * 8 < levels; i++) {
 		unsigned eighths = levels - i * 8 < 8 ? levels - i * 8 : 8;
 		double middle = (i + eighths / 16.0) * cell;
@@ -176,8 +265,8 @@ static void draw_column(struct canvas *canvas, const struct timeline_column *dat
 }
 
 /* What rose above the mean for a part of the column only. */
-static void draw_peak(struct canvas *canvas, double peak, double sum, unsigned column, unsigned bottom,
-		      unsigned rows, double top)
+void chart_draw_peak(struct canvas *canvas, double peak, double sum, unsigned column, unsigned bottom,
+		     unsigned rows, double top)
 {
 	unsigned first, last;
 
@@ -187,6 +276,11 @@ static void draw_peak(struct canvas *canvas, double peak, double sum, unsigned c
 	last = (unsigned)fmin(rows, ceil(peak / top * rows - 1e-9));
 	for (; first < last; first++)
 		canvas_put(canvas, column, bottom - first, 0x2591, STYLE_DIM); /* ░ */
+}
+
+void chart_draw_gap(struct canvas *canvas, unsigned column, unsigned row)
+{
+	canvas_put(canvas, column, row, 0xb7, STYLE_WARN); /* · */
 }
 
 /* Time without data between times with data: collecting was paused. Not measured is not 0. */
@@ -200,31 +294,30 @@ static void draw_gaps(struct canvas *canvas, const struct chart *chart, unsigned
 		last--;
 	for (i = first; i < last; i++)
 		if (!chart->columns[i].has_data)
-			canvas_put(canvas, chart->area.column + CHART_MARGIN + i, bottom, 0xb7,
-				   STYLE_WARN); /* · */
+			chart_draw_gap(canvas, chart->area.column + CHART_MARGIN + i, bottom);
 }
 
 void chart_draw(struct canvas *canvas, const struct chart *chart)
 {
 	unsigned columns = chart_count_columns(chart->area), i;
-	unsigned rows = chart->area.rows - 2;
+	unsigned below = chart->has_no_labels ? 1 : 2, rows = chart->area.rows - below;
 	struct chart_axis axis;
 	double maximum = 0;
 
-	if (!columns || chart->area.rows < CHART_ROWS_MIN || chart->to_ns <= chart->from_ns)
+	if (!columns || chart->area.rows < 2 + below || chart->to_ns <= chart->from_ns)
 		return;
 	for (i = 0; i < columns; i++)
 		maximum = fmax(maximum, chart->peaks ? chart->peaks[i] : sum_column(&chart->columns[i]));
 	axis = chart_find_axis(maximum, rows);
-	draw_y_axis(canvas, chart, &axis, rows);
+	chart_draw_y_axis(canvas, chart, &axis, rows);
 	for (i = 0; i < columns; i++) {
 		draw_column(canvas, &chart->columns[i], chart->area.column + CHART_MARGIN + i,
 			    chart->area.row + rows - 1, rows, axis.top);
 		if (chart->peaks)
-			draw_peak(canvas, chart->peaks[i], sum_column(&chart->columns[i]),
-				  chart->area.column + CHART_MARGIN + i, chart->area.row + rows - 1, rows,
-				  axis.top);
+			chart_draw_peak(canvas, chart->peaks[i], sum_column(&chart->columns[i]),
+					chart->area.column + CHART_MARGIN + i, chart->area.row + rows - 1,
+					rows, axis.top);
 	}
 	draw_gaps(canvas, chart, columns, chart->area.row + rows - 1);
-	draw_x_axis(canvas, chart, chart->area.row + rows);
+	chart_draw_x_axis(canvas, chart, chart->area.row + rows, "0");
 }

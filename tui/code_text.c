@@ -1,7 +1,9 @@
 #include "tui/code_text.h"
 
 #include "tui/format.h"
+#include "tui/heap_text.h"
 #include "tui/label.h"
+#include "tui/metric.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -212,6 +214,10 @@ void code_write_empty(const struct view_context *context, char *ret, size_t capa
 	struct source_status status;
 	char clock[FORMAT_MAX];
 
+	if (metric_is_exact(context)) {
+		heap_write_empty(context->source->profile, context->metric, ret, capacity);
+		return;
+	}
 	context->source->ops->get_status(context->source, &status);
 	switch (status.state) {
 	case SOURCE_STARTING:
@@ -255,16 +261,16 @@ static void refresh_hits(struct hits *hits, const char *pattern)
 static bool ask(const struct view_context *context, uint32_t function)
 {
 	return context->search_matches(context,
-				       profile_get_function(context->source->profile, function).name);
+				       profile_get_function(metric_get_profile(context), function).name);
 }
 
 bool hits_has(struct hits *hits, const struct view_context *context, uint32_t function)
 {
-	if (!hits_is_active(context) || function >= profile_count_functions(context->source->profile))
+	if (!hits_is_active(context) || function >= profile_count_functions(metric_get_profile(context)))
 		return false;
 	refresh_hits(hits, context->search);
 	if (function >= hits->capacity) {
-		size_t capacity = profile_count_functions(context->source->profile) + 256;
+		size_t capacity = profile_count_functions(metric_get_profile(context)) + 256;
 		unsigned char *answers = realloc(hits->answers, capacity);
 
 		if (!answers)

@@ -1,5 +1,7 @@
 #include "tui/flame_match.h"
 
+#include "tui/metric.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -46,7 +48,7 @@ static void visit(struct flame_match *match, const struct view_context *context,
 void flame_match_refresh(struct flame_match *match, const struct view_context *context, struct hits *hits,
 			 struct tree *tree)
 {
-	uint64_t revision = profile_get_revision(context->source->profile);
+	uint64_t revision = profile_get_revision(metric_get_profile(context));
 	unsigned visited, most;
 
 	if (!hits_is_active(context))

@@ -1,4 +1,4 @@
-/* How many samples a search matches: each sample once, however often its stack matches.
+/* How many samples a search matches: each sample (or byte) once, however often its stack matches.
  *
  * The tree is walked from the root, heaviest first; below a hit nothing is counted again. A walk goes on for
  * a bounded number of nodes a drawing, so that no key waits for it: until it is done, the sum is a lower

@@ -1,6 +1,7 @@
 #include "tui/frame.h"
 
 #include "tui/format.h"
+#include "tui/heap_text.h"
 
 #include <math.h>
 #include <string.h>
@@ -32,6 +33,7 @@ enum piece_id {
 	PIECE_TARGET,
 	PIECE_STATE,
 	PIECE_HZ,
+	PIECE_HEAP,
 	PIECE_SAMPLES,
 	PIECE_COMPLETE,
 	PIECE_LOST,
@@ -52,11 +54,12 @@ static const struct {
 	enum piece_id piece;
 	unsigned form;
 } shrinking[] = {
-	{PIECE_NAME, LEFT_OUT},	 {PIECE_HZ, SHORT},	     {PIECE_COMPLETE, SHORT},
-	{PIECE_SAMPLES, SHORT},	 {PIECE_LOST, SHORT},	     {PIECE_HZ, SHORTEST},
-	{PIECE_OWN, SHORT},	 {PIECE_STATE, SHORT},	     {PIECE_TARGET, SHORT},
-	{PIECE_STATE, SHORTEST}, {PIECE_OWN, LEFT_OUT},	     {PIECE_SAMPLES, LEFT_OUT},
-	{PIECE_HZ, LEFT_OUT},	 {PIECE_COMPLETE, LEFT_OUT}, {PIECE_LOST, LEFT_OUT},
+	{PIECE_NAME, LEFT_OUT},	    {PIECE_HZ, SHORT},	       {PIECE_COMPLETE, SHORT},
+	{PIECE_SAMPLES, SHORT},	    {PIECE_LOST, SHORT},       {PIECE_OWN, SHORT},
+	{PIECE_HEAP, SHORT},	    {PIECE_STATE, SHORT},      {PIECE_TARGET, SHORT},
+	{PIECE_HZ, SHORTEST},	    {PIECE_HEAP, LEFT_OUT},    {PIECE_STATE, SHORTEST},
+	{PIECE_OWN, LEFT_OUT},	    {PIECE_SAMPLES, LEFT_OUT}, {PIECE_HZ, LEFT_OUT},
+	{PIECE_COMPLETE, LEFT_OUT}, {PIECE_LOST, LEFT_OUT},
 };
 
 void frame_format_exit(const struct source_status *status, char *ret, size_t capacity)
@@ -142,6 +145,14 @@ static void fill_figures(struct piece *pieces, const struct source_status *statu
 	snprintf(piece->text[1], sizeof(piece->text[1]), "ovh%s", count);
 }
 
+static void fill_heap(struct piece *piece, const struct heap_facts *heap)
+{
+	heap_write_mode(heap, false, piece->text[LONG], sizeof(piece->text[LONG]));
+	heap_write_mode(heap, true, piece->text[SHORT], sizeof(piece->text[SHORT]));
+	if (heap->mode == HEAP_MODE_CLOSED)
+		piece->style = STYLE_WARN;
+}
+
 static unsigned measure_pieces(const struct piece *pieces, unsigned separator)
 {
 	unsigned i, cells = 1, shown = 0;
@@ -154,7 +165,7 @@ static unsigned measure_pieces(const struct piece *pieces, unsigned separator)
 	return cells;
 }
 
-/* Returns the cells between two pieces: 3 with a line, 1 without. */
+/* Returns the cells between two pieces: 3 with a line, fewer without. */
 static unsigned shrink_pieces(struct piece *pieces, unsigned columns)
 {
 	unsigned separator = 3;
@@ -164,14 +175,17 @@ static unsigned shrink_pieces(struct piece *pieces, unsigned columns)
 		if (measure_pieces(pieces, separator) <= columns)
 			break;
 		pieces[shrinking[i].piece].form = shrinking[i].form;
-		/* once everything is short, the lines between go before anything is left out */
+		/* the lines between go before the target's pid, and the gaps before anything is left out */
 		if (shrinking[i].piece == PIECE_STATE && shrinking[i].form == SHORT)
+			separator = 2;
+		else if (shrinking[i].piece == PIECE_HZ && shrinking[i].form == SHORTEST)
 			separator = 1;
 	}
 	return separator;
 }
 
-void frame_draw_status(struct canvas *canvas, const struct source_status *status)
+void frame_draw_status(struct canvas *canvas, const struct source_status *status,
+		       const struct heap_facts *heap)
 {
 	struct piece pieces[PIECES] = {[PIECE_NAME] = {.text[0] = "kiln"}};
 	unsigned columns = canvas_get_columns(canvas), separator, at = 1, i;
@@ -181,6 +195,7 @@ void frame_draw_status(struct canvas *canvas, const struct source_status *status
 	fill_target(&pieces[PIECE_TARGET], status);
 	fill_state(&pieces[PIECE_STATE], status);
 	fill_figures(pieces, status);
+	fill_heap(&pieces[PIECE_HEAP], heap);
 	separator = shrink_pieces(pieces, columns);
 	canvas_fill(canvas, 0, 0, columns, 1, ' ', STYLE_HEADER);
 	for (i = 0; i < PIECES && at < columns; i++) {
@@ -215,9 +230,16 @@ unsigned frame_draw_tabs(struct canvas *canvas, const struct view_ops *const *vi
 	return at;
 }
 
-/* The end of a breadcrumb tells most: what does not fit is cut at the left. */
+/* The end of a breadcrumb tells most: what does not fit is cut at the left, at a step of the path when that
+ * costs little. */
 static const char *cut_left(const char *text, unsigned room)
 {
+	const char *step = text;
+
+	while ((step = strstr(step, " ▸ ")) && canvas_text_width(step) > room)
+		step++;
+	if (step && canvas_text_width(step) * 3 >= room * 2)
+		return step;
 	while (*text && canvas_text_width(text) > room)
 		do
 			text++;

@@ -2,6 +2,7 @@
 #ifndef KILN_TUI_FRAME_H
 #define KILN_TUI_FRAME_H
 
+#include "profile/heap.h"
 #include "profile/source.h"
 #include "tui/canvas.h"
 #include "tui/view.h"
@@ -20,7 +21,8 @@ struct frame {
 struct frame frame_lay_out(unsigned columns, unsigned rows);
 
 /* Shrinks by priority: the target, its state and the losses go last. */
-void frame_draw_status(struct canvas *canvas, const struct source_status *status);
+void frame_draw_status(struct canvas *canvas, const struct source_status *status,
+		       const struct heap_facts *heap);
 /* The current tab is in brackets, so that it is seen without colour. Returns where the row's free part
  * begins. */
 unsigned frame_draw_tabs(struct canvas *canvas, const struct view_ops *const *views, unsigned count,

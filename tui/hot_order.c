@@ -6,22 +6,51 @@
 
 static uint64_t get_value(const struct hot_order *order, uint32_t number)
 {
-	struct function function = profile_get_function(order->profile, number);
+	struct function function;
 
+	if (order->sort == HOT_BY_VALUE)
+		return order->read_value(order->read_value_arg, number);
+	function = profile_get_function(order->profile, number);
 	return order->sort == HOT_BY_SELF ? function.self : function.total;
 }
 
-/* ---- the first places by total: a heap of them whose root is the lightest ---- */
+static bool is_in_list(const struct hot_order *order, uint32_t number)
+{
+	struct function function = profile_get_function(order->profile, number);
+
+	return order->has_only_self ? function.self : function.total;
+}
+
+/* Those with self are the first ones of the list by self. */
+uint32_t hot_order_count(const struct hot_order *order)
+{
+	uint32_t low = 0, high = profile_count_hot(order->profile);
+
+	while (order->has_only_self && low < high) {
+		uint32_t middle = low + (high - low) / 2, number;
+
+		number = profile_get_function_by_self(order->profile, middle);
+		if (profile_get_function(order->profile, number).self)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return high;
+}
+
+/* ---- the first places by total or value: a heap of them whose root is the lightest ---- */
 
 struct ranking {
-	uint64_t total;
-	uint32_t rank; /* by self: breaks ties, so that the order is one */
+	uint64_t value, self;
 	uint32_t function;
 };
 
+/* Ties are broken, so that there is one order. */
 static bool is_lighter(const struct ranking *a, const struct ranking *b)
 {
-	return a->total != b->total ? a->total < b->total : a->rank > b->rank;
+	if (a->value != b->value)
+		return a->value < b->value;
+	return a->self != b->self ? a->self < b->self : a->function > b->function;
 }
 
 static void sift_down(struct ranking *heap, size_t count, size_t place)
@@ -40,11 +69,15 @@ static void sift_down(struct ranking *heap, size_t count, size_t place)
 	heap[place] = moved;
 }
 
-static struct ranking read_ranking(const struct hot_order *order, uint32_t rank)
+static struct ranking read_ranking(const struct hot_order *order, uint32_t number)
 {
-	uint32_t number = profile_get_function_by_self(order->profile, rank);
+	return (struct ranking){get_value(order, number), profile_get_function(order->profile, number).self,
+				number};
+}
 
-	return (struct ranking){profile_get_function(order->profile, number).total, rank, number};
+static struct ranking read_ranking_at(const struct hot_order *order, uint32_t rank)
+{
+	return read_ranking(order, profile_get_function_by_self(order->profile, rank));
 }
 
 static void fill_heap(const struct hot_order *order, struct ranking *heap, size_t wanted)
@@ -53,11 +86,11 @@ static void fill_heap(const struct hot_order *order, struct ranking *heap, size_
 	size_t i;
 
 	for (rank = 0; rank < wanted; rank++)
-		heap[rank] = read_ranking(order, rank);
+		heap[rank] = read_ranking_at(order, rank);
 	for (i = wanted / 2; i-- > 0;)
 		sift_down(heap, wanted, i);
 	for (; rank < order->count; rank++) {
-		struct ranking next = read_ranking(order, rank);
+		struct ranking next = read_ranking_at(order, rank);
 
 		if (!is_lighter(&heap[0], &next))
 			continue;
@@ -66,7 +99,7 @@ static void fill_heap(const struct hot_order *order, struct ranking *heap, size_
 	}
 }
 
-static bool rank_by_total(struct hot_order *order, size_t wanted)
+static bool rank_by_value(struct hot_order *order, size_t wanted)
 {
 	struct ranking *heap;
 
@@ -93,7 +126,7 @@ static bool rank_by_total(struct hot_order *order, size_t wanted)
 /* The function that belongs at a place now. */
 static uint32_t get_ideal(const struct hot_order *order, size_t place)
 {
-	if (order->sort == HOT_BY_TOTAL)
+	if (order->sort != HOT_BY_SELF)
 		return order->ranked.items[place];
 	return profile_get_function_by_self(order->profile, (uint32_t)place);
 }
@@ -102,7 +135,7 @@ static bool has_ideal(struct hot_order *order, size_t wanted)
 {
 	if (order->sort == HOT_BY_SELF || order->ranked.count >= wanted)
 		return true;
-	return rank_by_total(order, wanted);
+	return rank_by_value(order, wanted);
 }
 
 /* Appends what belongs to the first places and is not shown yet. */
@@ -111,8 +144,7 @@ static void extend(struct hot_order *order, size_t wanted)
 	struct key_set have = {0};
 	size_t i;
 
-	order->count =
-		profile_count_hot(order->profile); /* names that came since may have joined functions */
+	order->count = hot_order_count(order); /* names that came since may have joined functions */
 	if (wanted > order->count)
 		wanted = order->count;
 	if (order->shown.count >= wanted || !array_reserve(&order->shown, wanted) ||
@@ -129,7 +161,7 @@ static void extend(struct hot_order *order, size_t wanted)
 static void sort(struct hot_order *order, size_t wanted)
 {
 	order->shown.count = 0;
-	if (order->sort == HOT_BY_TOTAL && !rank_by_total(order, wanted))
+	if (order->sort != HOT_BY_SELF && !rank_by_value(order, wanted))
 		return;
 	extend(order, wanted);
 	order->is_valid = true;
@@ -141,7 +173,7 @@ static bool has_empty(const struct hot_order *order)
 	size_t i;
 
 	for (i = 0; i < order->shown.count; i++)
-		if (!profile_get_function(order->profile, order->shown.items[i]).total)
+		if (!is_in_list(order, order->shown.items[i]))
 			return true;
 	return false;
 }
@@ -162,22 +194,33 @@ static bool is_wrong(struct hot_order *order)
 	return false;
 }
 
+/* Far down a long list, all that stands above is compared at every n-th refresh only (as with struct pace).
+ */
+static bool is_check_due(struct hot_order *order)
+{
+	if (order->unchecked++ < order->shown.count / PACE_WORK)
+		return false;
+	order->unchecked = 0;
+	return true;
+}
+
 void hot_order_refresh(struct hot_order *order, size_t wanted)
 {
 	uint64_t revision = profile_get_revision(order->profile);
 	bool is_new = revision != order->revision, sorts = !order->is_valid || order->steady.now;
+	bool is_due = (is_new && is_check_due(order)) || sorts;
 
-	order->count = profile_count_hot(order->profile);
+	order->count = hot_order_count(order);
 	if (wanted > order->count)
 		wanted = order->count;
 	if (order->shown.count > wanted)
 		order->shown.count = wanted;
 	order->revision = revision;
-	if (is_new && order->sort == HOT_BY_TOTAL && ++order->age >= RANK_EVERY)
+	if (is_new && order->sort != HOT_BY_SELF && ++order->age >= RANK_EVERY)
 		order->ranked.count = 0;
-	if (is_new || sorts)
+	if (is_due)
 		sorts |= steady_refresh(&order->steady, is_wrong(order));
-	if (sorts || has_empty(order))
+	if (sorts || (is_due && has_empty(order)))
 		sort(order, wanted);
 	extend(order, wanted);
 }
@@ -199,19 +242,16 @@ uint32_t hot_order_get(struct hot_order *order, size_t place)
 /* Where it belongs now: how many stand before it. */
 static size_t find_ideal(const struct hot_order *order, uint32_t function)
 {
-	uint64_t value = get_value(order, function);
-	bool is_before = true;
+	struct ranking own = read_ranking(order, function), other;
 	size_t place = 0;
 	uint32_t rank;
 
 	for (rank = 0; rank < order->count; rank++) {
-		uint32_t other = profile_get_function_by_self(order->profile, rank);
-		uint64_t others = get_value(order, other);
-
-		if (other == function)
-			is_before = false;
-		else if (others > value || (others == value && is_before))
-			place++;
+		if (order->sort == HOT_BY_SELF &&
+		    profile_get_function_by_self(order->profile, rank) == function)
+			return rank;
+		other = read_ranking_at(order, rank);
+		place += is_lighter(&own, &other);
 	}
 	return place;
 }
@@ -220,12 +260,11 @@ size_t hot_order_find(struct hot_order *order, uint32_t function)
 {
 	size_t i;
 
-	order->count = profile_count_hot(order->profile);
+	order->count = hot_order_count(order);
 	for (i = 0; i < order->shown.count; i++)
 		if (order->shown.items[i] == function)
 			return i;
-	if (function >= profile_count_functions(order->profile) ||
-	    !profile_get_function(order->profile, function).total)
+	if (function >= profile_count_functions(order->profile) || !is_in_list(order, function))
 		return ROWS_NONE;
 	/* It may stand a little lower, behind what is shown above its place. */
 	for (i = find_ideal(order, function); i < order->count; i++)

@@ -2,6 +2,7 @@
 
 #include "tui/format.h"
 #include "tui/label.h"
+#include "tui/metric.h"
 
 #include <string.h>
 
@@ -17,7 +18,7 @@ static uint32_t get_function(const struct sandwich *sandwich)
 
 static struct profile *get_profile(const struct sandwich *sandwich)
 {
-	return sandwich->context->source->profile;
+	return metric_get_profile(sandwich->context);
 }
 
 static void put_cursor_on_function(struct sandwich *sandwich)
@@ -229,7 +230,7 @@ static void draw_row(struct sandwich *sandwich, struct canvas *canvas, struct re
 			  format_share(neighbour->samples, sandwich->neighbours.total, text));
 	if (samples)
 		canvas_text_right(canvas, area.column + 8, row, samples, STYLE_DIM,
-				  format_count(neighbour->samples, text));
+				  metric_format(sandwich->context->metric, neighbour->samples, text));
 	if (area.columns <= name + module)
 		return;
 	draw_name(sandwich, canvas, area.column + name, row, area.columns - name - module,
@@ -345,8 +346,8 @@ void sandwich_describe(struct sandwich *sandwich, unsigned columns, char *ret, s
 	uint64_t samples = sandwich->place < list->count ? list->items[sandwich->place].samples : 0;
 
 	label_fit(function.name, columns / 3, middle, sizeof(middle));
-	snprintf(figures, sizeof(figures), "%s of %s  n=%s", format_share(samples, function.total, share),
-		 middle, format_count(samples, count));
+	snprintf(figures, sizeof(figures), "%s of %s  %s", format_share(samples, function.total, share),
+		 middle, metric_format_amount(sandwich->context->metric, samples, count));
 	if (selected == NEIGHBOUR_NONE)
 		snprintf(ret, capacity, "%s  %s", sandwich->side == SIDE_CALLER ? "[root]" : "self", figures);
 	else
@@ -355,6 +356,7 @@ void sandwich_describe(struct sandwich *sandwich, unsigned columns, char *ret, s
 
 void sandwich_write_scope(const struct sandwich *sandwich, char *ret, size_t capacity)
 {
+	char metric[64];
 	size_t i = sandwich->levels.count > 3 ? sandwich->levels.count - 3 : 0, used;
 	char label[LABEL_MAX];
 
@@ -366,4 +368,7 @@ void sandwich_write_scope(const struct sandwich *sandwich, char *ret, size_t cap
 		label_fit(function.name, 24, label, sizeof(label));
 		used += (size_t)snprintf(ret + used, capacity - used, " › %s", label);
 	}
+	metric_write_scope(sandwich->context, metric, sizeof(metric));
+	if (used < capacity)
+		snprintf(ret + used, capacity - used, "%s", metric);
 }

@@ -30,7 +30,7 @@ static void follow_run(struct tree_rows *rows, struct tree_row *row)
 	const struct tree_item *children;
 
 	row->run_first = (uint32_t)rows->run.count;
-	if (rows->keeps_first && !row->parent)
+	if (rows->has_no_runs || (rows->keeps_first && !row->parent))
 		return;
 	while (row->has_children && row->function != TREE_NO_FUNCTION && row->key != rows->zoom) {
 		size_t count = list_children(rows->tree, row->key, &children);

@@ -41,6 +41,7 @@ struct tree_rows {
 	struct tree *tree;
 	bool keeps_first; /* rows of the first level are no runs: bottom-up they are the functions themselves
 			   */
+	bool has_no_runs; /* every node has a row of its own: single stacks are to be read frame by frame */
 	struct key_set open;
 	struct siblings siblings;
 	uint64_t zoom;		 /* key of the first row; 0: all */

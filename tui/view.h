@@ -20,9 +20,13 @@ struct view_context {
 	const char *search; /* the active pattern; "" none */
 	bool (*search_matches)(const struct view_context *context, const char *name);
 	void *search_state;
-	uint32_t selected_function; /* UINT32_MAX none: carried over when the screen changes */
-	bool opens_callers; /* with VIEW_GO_HOT: show who calls selected_function; taken back by that screen
-			     */
+	struct profile *profile;    /* what the screen shows; NULL: the source's own, of CPU samples */
+	unsigned metric;	    /* what its samples are (metric.h) */
+	bool is_window_flipped;	    /* time_window.h */
+	uint32_t selected_function; /* UINT32_MAX none: carried over when the screen changes. Of that profile
+				     */
+	/* With VIEW_GO_HOT or VIEW_GO_TREE: show who calls selected_function; taken back by that screen. */
+	bool opens_callers;
 	bool ascii;
 	bool wants_more; /* set by a drawing that shows only the first part of a long sum: draw again soon */
 };
@@ -54,6 +58,7 @@ enum view_reply {
 	VIEW_GO_HOT, /* go to that screen with context->selected_function */
 	VIEW_GO_TREE,
 	VIEW_GO_FLAME,
+	VIEW_GO_MEMORY,
 };
 
 struct view;
@@ -84,6 +89,6 @@ struct view {
 	struct view_context *context;
 };
 
-extern const struct view_ops view_overview, view_hot, view_tree, view_flame;
+extern const struct view_ops view_overview, view_hot, view_tree, view_flame, view_memory;
 
 #endif

@@ -9,6 +9,7 @@
 #include "tui/flame_match.h"
 #include "tui/format.h"
 #include "tui/label.h"
+#include "tui/metric.h"
 #include "tui/rows.h"
 #include "tui/siblings.h"
 #include "tui/tree_rows.h"
@@ -42,6 +43,7 @@ struct flame {
 	unsigned depths;	/* … and how deep */
 	bool goes_deeper;	/* than the rows that are drawn */
 	bool grows_up;
+	unsigned metric; /* that it showed last */
 };
 
 /* ---- life ---- */
@@ -73,7 +75,7 @@ static struct error *create(struct view_context *context, struct view **ret)
 		return error_create(ERROR_GENERAL, 0, NULL, "out of memory");
 	flame->view = (struct view){&view_flame, context};
 	for (i = 0; i < 2; i++) {
-		error = tree_create(context->source->profile, i ? TREE_BOTTOM_UP : TREE_TOP_DOWN,
+		error = tree_create(metric_get_profile(context), i ? TREE_BOTTOM_UP : TREE_TOP_DOWN,
 				    &flame->sides[i].tree);
 		if (error) {
 			destroy(&flame->view);
@@ -91,7 +93,7 @@ static struct flame_side *get_side(struct flame *flame)
 
 static struct profile *get_profile(struct flame *flame)
 {
-	return flame->view.context->source->profile;
+	return metric_get_profile(flame->view.context);
 }
 
 /* ---- layout ---- */
@@ -185,6 +187,19 @@ static void build(struct flame *flame, unsigned columns, unsigned rows, bool is_
 	flame_layout_build(&flame->layout, &tree, &root, columns, depths);
 }
 
+/* Figures of another metric: in their own order, at once. */
+static void enter(struct view *view)
+{
+	struct flame *flame = (struct flame *)view;
+
+	if (flame->metric == view->context->metric)
+		return;
+	flame->metric = view->context->metric;
+	steady_sort_now(&flame->sides[0].siblings.steady);
+	steady_sort_now(&flame->sides[1].siblings.steady);
+	flame->all = 0; /* lays it out anew */
+}
+
 /* The cursor's row must be on the screen: deep stacks scroll. */
 static void scroll_to_cursor(struct flame *flame, unsigned rows)
 {
@@ -219,10 +234,20 @@ static bool shows_share(struct flame *flame, const struct flame_frame *frame)
 	return frame->depth == 0 || frame->total < flame->layout.frames.items[frame->parent].total;
 }
 
+/* "all  12,402 samples", "all  498M live bytes". */
+static void write_root(struct flame *flame, const struct flame_frame *frame, char *ret, size_t capacity)
+{
+	unsigned metric = flame->view.context->metric;
+	char amount[FORMAT_MAX];
+
+	snprintf(ret, capacity, "all  %s %s", metric_format(metric, frame->total, amount),
+		 metric == METRIC_CPU ? "samples" : metric_get_name(metric));
+}
+
 static void write_label(struct flame *flame, const struct flame_frame *frame, unsigned cells, char *ret,
 			size_t capacity)
 {
-	char name[CODE_NAME_MAX], share[FORMAT_MAX], count[FORMAT_MAX];
+	char name[CODE_NAME_MAX], share[FORMAT_MAX];
 	unsigned used;
 
 	if (frame->merged) {
@@ -231,7 +256,7 @@ static void write_label(struct flame *flame, const struct flame_frame *frame, un
 		return;
 	}
 	if (!frame->key)
-		snprintf(name, sizeof(name), "all  %s samples", format_count(frame->total, count));
+		write_root(flame, frame, name, sizeof(name));
 	else
 		snprintf(name, sizeof(name), "%s",
 			 profile_get_function(get_profile(flame), frame->function).name);
@@ -262,12 +287,15 @@ static void draw_frame(struct flame *flame, struct canvas *canvas, struct rectan
 		canvas_restyle(canvas, x, y, frame->columns, STYLE_SELECTED);
 }
 
-static void draw_legend(struct canvas *canvas, struct rectangle area)
+static void draw_legend(struct canvas *canvas, struct rectangle area, bool is_exact)
 {
 	canvas_rule(canvas, area.column, area.row, area.columns, "legend");
 	code_draw_legend(canvas, area.column + 1, area.row + 1, area.columns - 1);
 	canvas_text(canvas, area.column + 1, area.row + 2, area.columns - 1, STYLE_DIM,
-		    "width = samples   blank below = own time   ▏ = edge   ⋯n = n narrow siblings");
+		    is_exact
+			    ? "width = bytes or blocks   blank below = its own   ▏ = edge   "
+			      "⋯n = n narrow siblings"
+			    : "width = samples   blank below = own time   ▏ = edge   ⋯n = n narrow siblings");
 }
 
 #define LEGEND_ROWS 3
@@ -301,7 +329,7 @@ static void draw(struct view *view, struct canvas *canvas, struct rectangle area
 	}
 	area.row += rows;
 	if (legend)
-		draw_legend(canvas, area);
+		draw_legend(canvas, area, metric_is_exact(view->context));
 }
 
 /* ---- keys ---- */
@@ -492,6 +520,7 @@ static void describe(struct view *view, char *ret, size_t capacity)
 	struct flame *flame = (struct flame *)view;
 	char figures[256], of_zoom[64] = "", match[64], total[FORMAT_MAX], interval[FORMAT_MAX],
 			   self[FORMAT_MAX], share[FORMAT_MAX], count[FORMAT_MAX];
+	unsigned metric = view->context->metric;
 	const struct flame_frame *frame;
 
 	ret[0] = '\0';
@@ -502,14 +531,16 @@ static void describe(struct view *view, char *ret, size_t capacity)
 	if (get_side(flame)->zoom)
 		snprintf(of_zoom, sizeof(of_zoom), "%s%s of zoom", flame->columns < 80 ? ", " : " of all, ",
 			 format_share(frame->total, flame->layout.frames.items[0].total, share));
-	snprintf(figures, sizeof(figures), "%stotal %s %s%s  self %s  n=%s", match,
+	snprintf(figures, sizeof(figures), "%stotal %s%s%s  self %s  %s", match,
 		 format_share(frame->total, flame->all, total),
-		 format_interval(frame->total, flame->all, interval), of_zoom,
-		 format_share(frame->self, flame->all, self), format_count(frame->total, count));
+		 metric_format_interval(metric, frame->total, flame->all, interval), of_zoom,
+		 format_share(frame->self, flame->all, self),
+		 metric_format_amount(metric, frame->total, count));
 	if (frame->merged)
 		snprintf(ret, capacity, "%u siblings under a cell  %s", frame->merged, figures);
 	else if (!frame->key)
-		snprintf(ret, capacity, "%sall samples  n=%s", match, count);
+		snprintf(ret, capacity, "%sall %s  %s", match,
+			 metric == METRIC_CPU ? "samples" : metric_get_name(metric), count);
 	else /* the detail row begins one cell in */
 		code_write_detail(get_profile(flame), frame->function, figures, flame->columns - 1, ret,
 				  capacity);
@@ -519,23 +550,25 @@ static void scope(struct view *view, char *ret, size_t capacity)
 {
 	struct flame *flame = (struct flame *)view;
 	struct flame_side *side = get_side(flame);
-	char trail[CODE_TRAIL_MAX], rows[64] = "";
+	char trail[CODE_TRAIL_MAX], rows[64] = "", metric[64];
 
+	metric_write_scope(view->context, metric, sizeof(metric));
 	code_write_trail(get_profile(flame), side->tree, side->zoom, trail);
 	if (flame->all && (flame->scroll || flame->goes_deeper))
 		snprintf(rows, sizeof(rows), "  depth %u-%u%s", flame->scroll,
 			 flame->scroll + flame->rows - 1, flame->goes_deeper ? ", deeper below" : "");
-	snprintf(ret, capacity, "%szoom ▸ %s%s", flame->direction == TREE_BOTTOM_UP ? "bottom-up ▸ " : "",
-		 trail, rows);
+	snprintf(ret, capacity, "%szoom ▸ %s%s%s", flame->direction == TREE_BOTTOM_UP ? "bottom-up ▸ " : "",
+		 trail, rows, metric);
 }
 
 const struct view_ops view_flame = {
 	.name = "Flame",
 	.tab = "Flame",
 	.key = '4',
-	.keys = "↑↓←→ move  Enter zoom  Esc out  H hottest  o flip  i invert  c callers",
+	.keys = "↑↓←→ move  Enter zoom  Esc out  b metric  H hottest  o flip  i invert  c callers",
 	.create = create,
 	.destroy = destroy,
+	.enter = enter,
 	.draw = draw,
 	.key_pressed = key_pressed,
 	.describe = describe,

@@ -11,16 +11,26 @@
 static const struct {
 	const char *screens, *text;
 } notes[] = {
-	{"*",
+	{"1234",
 	 "self: samples in the function's own code. total: also in what it called; recursion counts once."},
-	{"*", "± is the 95 % interval of a sampled share."},
+	{"1234", "± is the 95 % interval of a sampled share."},
+	{"5",
+	 "Graph: █ live heap, from its own 0, ░ above it the most inside a column. • RSS, less what it was "
+	 "at the attach; the band below 0 is that, not to scale. P: the peak."},
+	{"5",
+	 "A site is a function that allocates; the allocator's own frames (malloc, operator new) are folded "
+	 "into it. LIVE: allocated since the attach and not freed. RATE/s: bytes a second, now."},
+	{"2345",
+	 "Figures of the heap are exact: bytes as they were requested, no ±. Blocks from before the attach "
+	 "are not in them."},
 	{"4", "Width is the share of samples; the blank under a frame is its own time; ⋯n are n frames "
 	      "narrower than a cell."},
 	{"1", "A core is one CPU that is always busy; a column shows its mean, ░ its highest part where a "
 	      "column is 2 s and longer. w changes the time of the graph; everything else is of all time."},
 	{"3", "L goes through the limits: smaller rows are merged into ⋯, with their sum."},
-	{"*", "Top row: samples a CPU second, delivered/asked for; samples; stacks (stk) that are whole; "
-	      "lost samples; ovh: kiln's own CPU, % of a core."},
+	{"*",
+	 "Top row: samples a CPU second, delivered/asked for; samples; stacks (stk) that are whole; "
+	 "lost samples; ovh: kiln's own CPU, % of a core. heap: ✓ is measured exactly, ✗ is not (any more)."},
 	{"*", "module+0x… has no name (yet): stripped code, or its name is on the way."},
 	{"*", "Stacks that are cut have a root that says why. lost, truncated and unknown are counted and "
 	      "shown, never spread "

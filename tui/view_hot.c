@@ -1,18 +1,21 @@
-/* Screen 2: the functions that burn CPU time, with callers and callees of the selected one below, and the
- * sandwich over the whole screen. Only what is on the screen is read from the profile. */
+/* Screen 2: the functions that burn CPU time (or allocate), with callers and callees of the selected one
+ * below, and the sandwich over the whole screen. Only what is on the screen is read from the profile. */
 #include "tui/code_text.h"
 #include "tui/format.h"
 #include "tui/hot_neighbours.h"
 #include "tui/hot_order.h"
 #include "tui/label.h"
+#include "tui/metric.h"
 #include "tui/rows.h"
 #include "tui/sandwich.h"
 #include "tui/view.h"
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
-enum unit { UNIT_PERCENT, UNIT_SAMPLES, UNIT_TIME, UNITS };
+/* In which the figures stand; an amount is samples, bytes or blocks. Heaps have no time. */
+enum unit { IN_PERCENT, IN_AMOUNT, IN_TIME, UNITS };
 
 struct hot {
 	struct view view;
@@ -22,9 +25,10 @@ struct hot {
 	struct neighbours neighbours; /* of the selected function, for the panes */
 	struct sandwich sandwich;
 	enum unit unit;
-	unsigned width; /* of the last drawing */
-	uint64_t all;	/* samples, as of this drawing */
-	double hz;	/* samples a CPU second; NAN unknown */
+	unsigned width;	 /* of the last drawing */
+	uint64_t all;	 /* samples, bytes or blocks, as of this drawing */
+	unsigned metric; /* that it showed last */
+	double hz;	 /* samples a CPU second; NAN unknown */
 };
 
 /* ---- life ---- */
@@ -36,7 +40,7 @@ static struct error *create(struct view_context *context, struct view **ret)
 	if (!hot)
 		return error_create(ERROR_GENERAL, 0, NULL, "out of memory");
 	hot->view = (struct view){&view_hot, context};
-	hot->order.profile = context->source->profile;
+	hot->order.profile = metric_get_profile(context);
 	hot->sandwich.context = context;
 	hot->sandwich.hits = &hot->hits;
 	*ret = &hot->view;
@@ -70,7 +74,7 @@ static size_t find_key(void *arg, uint64_t key, size_t hint)
 
 static struct rows_list get_list(struct hot *hot)
 {
-	hot->order.count = profile_count_hot(hot->view.context->source->profile);
+	hot->order.count = profile_count_hot(hot->order.profile);
 	return (struct rows_list){&hot->order, hot->order.count, get_key, find_key};
 }
 
@@ -80,6 +84,10 @@ static void enter(struct view *view)
 	uint32_t wanted = view->context->selected_function;
 	bool opens_callers = view->context->opens_callers;
 
+	if (hot->metric != view->context->metric) { /* other figures: in their own order, at once */
+		hot->metric = view->context->metric;
+		hot_order_set_sort(&hot->order, hot->order.sort);
+	}
 	view->context->opens_callers = false;
 	if (wanted == UINT32_MAX)
 		return;
@@ -104,7 +112,7 @@ static void refresh(struct hot *hot)
 	struct source_status status;
 	struct totals totals;
 
-	profile_get_totals(source->profile, &totals);
+	profile_get_totals(metric_get_profile(hot->view.context), &totals);
 	source->ops->get_status(source, &status);
 	hot->all = totals.samples;
 	hot->hz = status.hz_delivered > 0 ? status.hz_delivered : status.hz_requested;
@@ -128,9 +136,9 @@ struct columns {
 
 #define MARKER 2
 
-static struct columns lay_out(unsigned width)
+static struct columns lay_out(unsigned width, bool is_exact)
 {
-	struct columns columns = {.self = 7, .interval = 6, .second = 8, .total = 8};
+	struct columns columns = {.self = 7, .interval = is_exact ? 0 : 6, .second = 8, .total = 8};
 	unsigned rest;
 
 	if (width < 70)
@@ -143,8 +151,7 @@ static struct columns lay_out(unsigned width)
 	if (rest >= 64) {
 		columns.module = 15;
 		columns.place = 16;
-	} else if (columns.interval &&
-		   rest >= 36) { /* the name comes first; the place is in the detail row */
+	} else if (columns.second && rest >= 36) { /* the name comes first; the place is in the detail row */
 		columns.module = rest >= 46 ? 15 : 11;
 	}
 	columns.name = rest - columns.module - columns.place;
@@ -161,20 +168,19 @@ static void write_time(const struct hot *hot, double samples, char ret[FORMAT_MA
 		snprintf(ret, FORMAT_MAX, s < 99.995 ? "%.2fs" : s < 9999.5 ? "%.0fs" : "%.2es", s);
 }
 
-static void write_count(uint64_t samples, char ret[FORMAT_MAX])
+static void write_amount(const struct hot *hot, uint64_t amount, char ret[FORMAT_MAX])
 {
-	if (samples < 1000000)
-		format_count(samples, ret);
-	else
-		format_short(samples, ret);
+	metric_format(hot->view.context->metric, amount, ret);
+	if (strlen(ret) > 7) /* a count of a million and more */
+		format_short(amount, ret);
 }
 
 static void write_value(const struct hot *hot, uint64_t samples, enum unit unit, char ret[FORMAT_MAX])
 {
-	if (unit == UNIT_PERCENT)
+	if (unit == IN_PERCENT)
 		format_share(samples, hot->all, ret);
-	else if (unit == UNIT_SAMPLES)
-		write_count(samples, ret);
+	else if (unit == IN_AMOUNT)
+		write_amount(hot, samples, ret);
 	else
 		write_time(hot, (double)samples, ret);
 }
@@ -186,10 +192,10 @@ static void write_interval(const struct hot *hot, uint64_t samples, char ret[FOR
 
 	if (isnan(half))
 		snprintf(ret, FORMAT_MAX, "-");
-	else if (hot->unit == UNIT_PERCENT)
+	else if (hot->unit == IN_PERCENT)
 		snprintf(ret, FORMAT_MAX, "%.1f", 100 * half);
-	else if (hot->unit == UNIT_SAMPLES)
-		write_count((uint64_t)(half * (double)hot->all + 0.5), ret);
+	else if (hot->unit == IN_AMOUNT)
+		write_amount(hot, (uint64_t)(half * (double)hot->all + 0.5), ret);
 	else
 		write_time(hot, half * (double)hot->all, ret);
 }
@@ -197,13 +203,13 @@ static void write_interval(const struct hot *hot, uint64_t samples, char ret[FOR
 /* The share stands beside a count or a time, and the samples beside a share. */
 static enum unit get_second_unit(const struct hot *hot)
 {
-	return hot->unit == UNIT_PERCENT ? UNIT_SAMPLES : UNIT_PERCENT;
+	return hot->unit == IN_PERCENT ? IN_AMOUNT : IN_PERCENT;
 }
 
 static void write_head(const struct hot *hot, const char *name, enum unit unit, bool is_sorted,
 		       char ret[FORMAT_MAX])
 {
-	snprintf(ret, FORMAT_MAX, "%s%s%s", name, unit == UNIT_PERCENT ? "%" : "", is_sorted ? "▼" : "");
+	snprintf(ret, FORMAT_MAX, "%s%s%s", name, unit == IN_PERCENT ? "%" : "", is_sorted ? "▼" : "");
 }
 
 static void draw_head(struct hot *hot, struct canvas *canvas, struct rectangle area, struct columns columns)
@@ -215,7 +221,7 @@ static void draw_head(struct hot *hot, struct canvas *canvas, struct rectangle a
 	write_head(hot, "SELF", hot->unit, !by_total, text);
 	canvas_text_right(canvas, x, area.row, columns.self, STYLE_TITLE, text);
 	x += columns.self;
-	canvas_text_right(canvas, x, area.row, columns.interval, STYLE_TITLE, "±");
+	canvas_text_right(canvas, x, area.row, columns.interval, STYLE_TITLE, columns.interval ? "±" : "");
 	x += columns.interval;
 	write_head(hot, "SELF", get_second_unit(hot), false, text);
 	canvas_text_right(canvas, x, area.row, columns.second, STYLE_TITLE, text);
@@ -235,7 +241,7 @@ static void draw_head(struct hot *hot, struct canvas *canvas, struct rectangle a
 static void draw_function(struct hot *hot, struct canvas *canvas, unsigned x, unsigned row,
 			  struct columns columns, uint32_t number)
 {
-	struct profile *profile = hot->view.context->source->profile;
+	struct profile *profile = metric_get_profile(hot->view.context);
 	struct function function = profile_get_function(profile, number);
 	enum style kind = code_get_kind(profile, function.module);
 	bool is_hit = hits_has(&hot->hits, hot->view.context, number);
@@ -260,7 +266,7 @@ static void draw_function(struct hot *hot, struct canvas *canvas, unsigned x, un
 static void draw_row(struct hot *hot, struct canvas *canvas, struct rectangle area, unsigned row,
 		     struct columns columns, uint32_t number, bool is_selected)
 {
-	struct function function = profile_get_function(hot->view.context->source->profile, number);
+	struct function function = profile_get_function(metric_get_profile(hot->view.context), number);
 	unsigned x = area.column + MARKER;
 	char text[FORMAT_MAX];
 
@@ -270,7 +276,8 @@ static void draw_row(struct hot *hot, struct canvas *canvas, struct rectangle ar
 	canvas_text_right(canvas, x, row, columns.self, STYLE_NORMAL, text);
 	x += columns.self;
 	write_interval(hot, function.self, text);
-	canvas_text_right(canvas, x, row, columns.interval, STYLE_DIM, text);
+	if (columns.interval)
+		canvas_text_right(canvas, x, row, columns.interval, STYLE_DIM, text);
 	x += columns.interval;
 	write_value(hot, function.self, get_second_unit(hot), text);
 	canvas_text_right(canvas, x, row, columns.second, STYLE_NORMAL, text);
@@ -286,7 +293,7 @@ static void draw_row(struct hot *hot, struct canvas *canvas, struct rectangle ar
 static void draw_rest(struct hot *hot, struct canvas *canvas, struct rectangle area, unsigned row,
 		      size_t shown)
 {
-	struct profile *profile = hot->view.context->source->profile;
+	struct profile *profile = metric_get_profile(hot->view.context);
 	uint64_t rest = hot->all;
 	char share[FORMAT_MAX], count[FORMAT_MAX];
 	size_t i;
@@ -300,12 +307,12 @@ static void draw_rest(struct hot *hot, struct canvas *canvas, struct rectangle a
 
 static void draw_list(struct hot *hot, struct canvas *canvas, struct rectangle area)
 {
-	struct columns columns = lay_out(area.columns);
+	struct columns columns = lay_out(area.columns, metric_is_exact(hot->view.context));
 	unsigned height = area.rows > 1 ? area.rows - 1 : 1, i;
 
 	if (area.rows > 1)
 		draw_head(hot, canvas, area, columns);
-	if (height > 2 && profile_count_hot(hot->view.context->source->profile) > height)
+	if (height > 2 && profile_count_hot(hot->order.profile) > height)
 		height--; /* the last row says what is below */
 	refresh_list(hot, height);
 	if (area.rows > 1)
@@ -328,7 +335,7 @@ static void draw_neighbour(struct hot *hot, struct canvas *canvas, struct rectan
 
 	if (hits_has(&hot->hits, hot->view.context, neighbour->function))
 		style = STYLE_MATCH;
-	neighbour_write_name(hot->view.context->source->profile, neighbour->function, is_caller, name,
+	neighbour_write_name(metric_get_profile(hot->view.context), neighbour->function, is_caller, name,
 			     sizeof(name));
 	label_fit(name, area.columns - 11, label, sizeof(label));
 	canvas_text_right(canvas, area.column, row, 9, STYLE_NORMAL,
@@ -359,7 +366,7 @@ static void draw_pane(struct hot *hot, struct canvas *canvas, struct rectangle a
 static void draw_panes(struct hot *hot, struct canvas *canvas, struct rectangle area)
 {
 	unsigned left = area.columns / 2, i;
-	struct profile *profile = hot->view.context->source->profile;
+	struct profile *profile = metric_get_profile(hot->view.context);
 	char label[LABEL_MAX], title[LABEL_MAX + 16];
 	uint32_t selected = get_selected(hot);
 
@@ -432,7 +439,7 @@ static enum view_reply press_in_list(struct hot *hot, uint32_t key)
 		hot_order_set_sort(&hot->order, hot->order.sort == HOT_BY_SELF ? HOT_BY_TOTAL : HOT_BY_SELF);
 		return VIEW_HANDLED;
 	case 'u':
-		hot->unit = (hot->unit + 1) % UNITS;
+		hot->unit = (hot->unit + 1) % (metric_is_exact(hot->view.context) ? IN_TIME : UNITS);
 		return VIEW_HANDLED;
 	case 'r':
 		steady_sort_now(&hot->order.steady);
@@ -485,13 +492,15 @@ static bool find(struct view *view, int direction)
 static void describe_function(struct hot *hot, uint32_t number, char *ret, size_t capacity)
 {
 	char figures[256], self[FORMAT_MAX], interval[FORMAT_MAX], total[FORMAT_MAX], count[FORMAT_MAX];
-	struct profile *profile = hot->view.context->source->profile;
+	struct profile *profile = metric_get_profile(hot->view.context);
 	struct function function = profile_get_function(profile, number);
+	unsigned metric = hot->view.context->metric;
 
-	snprintf(figures, sizeof(figures), "self %s %s  total %s  n=%s",
+	snprintf(figures, sizeof(figures), "self %s%s  total %s  %s",
 		 format_share(function.self, hot->all, self),
-		 format_interval(function.self, hot->all, interval),
-		 format_share(function.total, hot->all, total), format_count(function.self, count));
+		 metric_format_interval(metric, function.self, hot->all, interval),
+		 format_share(function.total, hot->all, total),
+		 metric_format_amount(metric, function.self, count));
 	code_write_detail(profile, number, figures, hot->width, ret, capacity);
 }
 
@@ -514,11 +523,14 @@ static void describe(struct view *view, char *ret, size_t capacity)
 static void scope(struct view *view, char *ret, size_t capacity)
 {
 	struct hot *hot = (struct hot *)view;
+	char metric[64];
 
+	metric_write_scope(view->context, metric, sizeof(metric));
 	if (sandwich_is_open(&hot->sandwich))
 		sandwich_write_scope(&hot->sandwich, ret, capacity);
 	else
-		snprintf(ret, capacity, "whole process ▸ all threads ▸ all time");
+		snprintf(ret, capacity, "whole process ▸ all threads ▸ %s%s",
+			 metric_get_extent(view->context), metric);
 }
 
 static const char *get_keys(struct view *view)
@@ -531,7 +543,7 @@ const struct view_ops view_hot = {
 	.name = "Hotspots",
 	.tab = "Hot",
 	.key = '2',
-	.keys = "Enter callers+callees  s sort  u units  r re-sort",
+	.keys = "Enter callers+callees  s sort  u units  b metric  r re-sort",
 	.get_keys = get_keys,
 	.create = create,
 	.destroy = destroy,

@@ -1,24 +1,25 @@
-/* Screen 1: how much CPU the target used, its hottest functions, and what happened to it. */
+/* Screen 1: how much CPU the target used and how much heap, its hottest functions, who holds the most memory,
+ * and what happened to it. */
 #include "tui/view.h"
 #include "base/array.h"
 #include "tui/chart.h"
 #include "tui/code_text.h"
 #include "tui/format.h"
 #include "tui/label.h"
+#include "tui/overview_heap.h"
 #include "tui/rows.h"
+#include "tui/time_window.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define SECOND	     1000000000ull
-#define WINDOW_NS    (60 * SECOND)
 #define FULL_COLUMNS 76 /* from here on, there is room for words, bars and modules */
 
 struct overview {
 	struct view view;
-	bool is_window_flipped; /* by w, from what is shown at first */
-	unsigned width;		/* of the detail row */
+	unsigned width; /* of the detail row */
 	ARRAY(struct timeline_column)
 	columns;
 	ARRAY(struct timeline_column)
@@ -34,68 +35,56 @@ struct overview {
 	shown;
 	struct rows rows;
 	struct steady steady;
+	struct overview_heap heap;
+	bool has_heap; /* it is measured */
+	bool has_halves;
 };
 
-/* How the content is cut into panes; heights in rows, each with its title. 0: the pane is not there. */
+/* How the content is cut into panes; heights in rows, each with its title. 0: the pane is not there. With a
+ * heap and in columns enough, heap panes stand to the right of the graph and of the hottest functions. */
 struct panes {
-	unsigned graph, hottest, events;
+	unsigned graph, split, heap, line, hottest, biggest, events;
+	unsigned left; /* columns of the left half; 0: there are no halves */
 };
 
-static struct panes cut_panes(unsigned rows, size_t event_count)
+static unsigned choose_graph_rows(unsigned rows)
 {
-	struct panes panes = {0};
-	unsigned graph = (rows / 4) & ~1u, events = rows >= 24 ? 4 : 2;
+	unsigned graph = (rows / 4) & ~1u;
 
-	graph = graph < 2 ? 2 : graph > 12 ? 12 : graph;
-	if (rows >= 9)
-		panes.graph = graph + 4; /* title, axis, labels, split */
-	if (rows >= 18 && event_count)
+	return graph < 2 ? 2 : graph > 12 ? 12 : graph;
+}
+
+/* Below each other: the heap's graph has the labels of both. */
+static void stack_graphs(struct panes *panes, unsigned rows)
+{
+	unsigned graph = choose_graph_rows(rows / 2);
+
+	panes->graph = graph + 2; /* title, axis */
+	panes->heap = graph + 3;
+	panes->biggest = 1;
+}
+
+static struct panes cut_panes(struct rectangle area, size_t event_count, bool has_heap)
+{
+	unsigned events = area.rows >= 24 ? 4 : 2;
+	struct panes panes = {0};
+
+	if (area.rows >= 15 && has_heap && area.columns < FULL_COLUMNS) {
+		stack_graphs(&panes, area.rows);
+	} else if (area.rows >= 9) {
+		panes.graph = choose_graph_rows(area.rows) + 3; /* title, axis, labels */
+		panes.split = 1;
+		panes.left = has_heap && area.columns >= FULL_COLUMNS ? area.columns * 11 / 20 : 0;
+	}
+	panes.line = !panes.heap && !panes.left && area.rows >= 6;
+	if (area.rows >= 18 && event_count)
 		panes.events = 1 + (event_count < events ? event_count : events);
-	panes.hottest = rows - panes.graph - panes.events;
+	panes.hottest = area.rows - panes.graph - panes.split - panes.heap - panes.line - panes.biggest -
+			panes.events;
 	return panes;
 }
 
 /* ---- CPU ---- */
-
-/* Nothing will come after what is there. */
-static bool is_over(const struct source_status *status)
-{
-	return status->state == SOURCE_SNAPSHOT || status->state == SOURCE_EXITED ||
-	       status->state == SOURCE_LOST;
-}
-
-/* A recording is looked at as a whole first, a running target at its last minute. */
-static bool shows_all_time(const struct overview *overview, const struct source_status *status)
-{
-	return status->elapsed_ns < WINDOW_NS ||
-	       (status->state == SOURCE_SNAPSHOT) != overview->is_window_flipped;
-}
-
-/* What time the graph shows. The edges stand on whole columns, so that the blocks do not flicker while time
- * goes on; before there are 60 s it grows by steps, of which there are more where it does not grow. */
-static void choose_window(const struct overview *overview, const struct source_status *status,
-			  unsigned columns, struct chart *ret)
-{
-	static const unsigned steps_s[] = {1, 2, 5, 10, 15, 20, 30, 45, 60};
-	/* rounded up, so that the label of its beginning has a place */
-	uint64_t column_ns = (WINDOW_NS + columns - 1) / columns, elapsed_ns = status->elapsed_ns;
-	unsigned i = 0;
-
-	if (elapsed_ns < WINDOW_NS) {
-		while (steps_s[i] * SECOND < elapsed_ns || (!is_over(status) && steps_s[i] % 30))
-			i++;
-		ret->to_ns = steps_s[i] * SECOND;
-	} else if (shows_all_time(overview, status)) {
-		uint64_t quantum_ns = elapsed_ns / columns < 10 * SECOND ? SECOND / 10 : SECOND;
-
-		column_ns = (elapsed_ns / columns / quantum_ns + 1) * quantum_ns;
-		ret->to_ns = column_ns * columns;
-	} else {
-		ret->to_ns = elapsed_ns / column_ns * column_ns;
-		ret->from_ns = ret->to_ns > column_ns * columns ? ret->to_ns - column_ns * columns : 0;
-		ret->relative_to_ns = ret->to_ns;
-	}
-}
 
 static double sum_cores(const struct timeline_column *column)
 {
@@ -143,8 +132,8 @@ static void read_peaks(struct overview *overview, const struct source_status *st
 static void format_peak(const struct chart *chart, unsigned count, char *ret, size_t capacity)
 {
 	unsigned i, peak = 0;
-	uint64_t at_ns, ago_s;
-	char clock[FORMAT_MAX];
+	uint64_t at_ns;
+	char at[48];
 
 	*ret = '\0';
 	for (i = 0; i < count; i++)
@@ -153,88 +142,101 @@ static void format_peak(const struct chart *chart, unsigned count, char *ret, si
 	if (!count || !(get_peak(chart, peak) > 0))
 		return;
 	at_ns = chart->from_ns + (chart->to_ns - chart->from_ns) / count * peak;
-	ago_s = (chart->relative_to_ns - at_ns) / SECOND;
-	if (chart->relative_to_ns && !ago_s)
-		snprintf(ret, capacity, "  peak %.2f %s", get_peak(chart, peak),
-			 strcmp(chart->end_label, "now") ? "at the end" : "just now");
-	else if (chart->relative_to_ns)
-		snprintf(ret, capacity, "  peak %.2f at -%llus", get_peak(chart, peak),
-			 (unsigned long long)ago_s);
-	else
-		snprintf(ret, capacity, "  peak %.2f at %s", get_peak(chart, peak),
-			 format_clock(at_ns, clock));
+	time_window_write(chart, at_ns, at, sizeof(at));
+	snprintf(ret, capacity, "  peak %.2f%s", get_peak(chart, peak), at);
 }
 
 static void draw_graph_title(const struct overview *overview, struct canvas *canvas,
 			     const struct chart *chart, unsigned count, const struct source_status *status)
 {
-	bool is_all = shows_all_time(overview, status);
+	bool is_all = time_window_is_all(status, overview->view.context->is_window_flipped);
 	bool is_full = chart->area.columns >= FULL_COLUMNS;
+	const char *what = is_full ? "CPU (cores)" : "CPU cores", *when = is_all ? "all time" : "last 60 s";
 	char title[160], now[32] = "", peak[64];
 
 	format_peak(chart, count, peak, sizeof(peak));
 	if (status->state == SOURCE_LIVE && !isnan(status->target_cpu_cores))
 		snprintf(now, sizeof(now), "  now %.2f", status->target_cpu_cores);
-	snprintf(title, sizeof(title), "%s, %s%s%s", is_full ? "CPU (cores)" : "CPU cores",
-		 is_all ? "all time" : "last 60 s", now, peak);
+	snprintf(title, sizeof(title), "%s, %s%s%s", what, when, now, peak);
+	if (strlen(title) + 5 > chart->area.columns) /* the time is on the axis, too */
+		snprintf(title, sizeof(title), "%s%s%s", what, now, peak);
 	canvas_rule(canvas, chart->area.column, chart->area.row - 1, chart->area.columns, title);
 }
 
-static unsigned draw_part(struct canvas *canvas, unsigned column, unsigned row, uint16_t style,
+/* Draws from a column of the area on; returns the cells used. */
+static unsigned draw_part(struct canvas *canvas, struct rectangle area, unsigned at, uint16_t style,
 			  const char *word, uint64_t part, uint64_t whole)
 {
-	char share[FORMAT_MAX], interval[FORMAT_MAX];
-	unsigned columns = canvas_get_columns(canvas), start = column;
+	char text[96], share[FORMAT_MAX], interval[FORMAT_MAX];
+	unsigned start = at, used;
 
-	if (column >= columns)
+	used = (unsigned)snprintf(text, sizeof(text), "%s %s", word, format_share(part, whole, share));
+	format_interval(part, whole, interval);
+	if (at + 2 + used + 1 + canvas_text_width(interval) > area.columns)
 		return 0;
-	canvas_put(canvas, column, row, 0x2588, style);
-	column += 2;
-	column += canvas_print(canvas, column, row, columns > column ? columns - column : 0, STYLE_NORMAL,
-			       "%s %s", word, format_share(part, whole, share));
-	column += canvas_print(canvas, column + 1, row, columns > column + 1 ? columns - column - 1 : 0,
-			       STYLE_DIM, "%s", format_interval(part, whole, interval)) +
-		  1;
-	return column - start + 2;
+	canvas_put(canvas, area.column + at, area.row, 0x2588, style);
+	at += 2;
+	at += canvas_text(canvas, area.column + at, area.row, used, STYLE_NORMAL, text) + 1;
+	at += canvas_text(canvas, area.column + at, area.row, area.columns - at, STYLE_DIM, interval);
+	return at + 2 - start;
+}
+
+/* "RSS 1.2G, 702M before attach", or the first part of it. */
+static void draw_rss(const struct overview *overview, struct canvas *canvas, struct rectangle area,
+		     unsigned at)
+{
+	char text[96], *comma;
+
+	memory_graph_write_rss(overview->view.context, text, sizeof(text));
+	comma = strchr(text, ',');
+	if (at + canvas_text_width(text) + 1 > area.columns && comma)
+		*comma = '\0';
+	if (at + canvas_text_width(text) + 1 <= area.columns)
+		canvas_text_right(canvas, area.column + at, area.row, area.columns - 1 - at, STYLE_NORMAL,
+				  text);
 }
 
 /* The exact split, and the legend of the graph's colours: of all samples, whatever time the graph shows. */
-static void draw_split(struct canvas *canvas, unsigned row, const struct totals *totals)
+static void draw_split(const struct overview *overview, struct canvas *canvas, struct rectangle area,
+		       const struct totals *totals)
 {
 	uint64_t incomplete = totals->samples - totals->ends[STACK_COMPLETE];
-	unsigned at = 1, columns = canvas_get_columns(canvas);
+	unsigned at = 1;
 
-	at += draw_part(canvas, at, row, STYLE_GRAPH_USER, "user", totals->user_samples, totals->samples);
-	at += draw_part(canvas, at, row, STYLE_GRAPH_KERNEL, "kernel", totals->kernel_samples,
+	at += draw_part(canvas, area, at, STYLE_GRAPH_USER, "user", totals->user_samples, totals->samples);
+	at += draw_part(canvas, area, at, STYLE_GRAPH_KERNEL, "kernel", totals->kernel_samples,
 			totals->samples);
-	at += draw_part(canvas, at, row, STYLE_GRAPH_UNKNOWN,
-			columns >= 96		  ? "incomplete stacks"
-			: columns >= FULL_COLUMNS ? "incomplete"
-						  : "cut",
+	at += draw_part(canvas, area, at, STYLE_GRAPH_UNKNOWN,
+			area.columns >= 96 && !overview->has_heap ? "incomplete stacks"
+			: area.columns >= FULL_COLUMNS		  ? "incomplete"
+								  : "cut",
 			incomplete, totals->samples);
-	if (at + strlen("all time") < columns)
-		canvas_text_right(canvas, at, row, columns - 1 - at, STYLE_DIM, "all time");
+	if (overview->has_heap && area.columns >= FULL_COLUMNS)
+		draw_rss(overview, canvas, area, at);
+	else if (at + strlen("all time") < area.columns)
+		canvas_text_right(canvas, area.column + at, area.row, area.columns - 1 - at, STYLE_DIM,
+				  "all time");
 }
 
+/* The graph with its title. */
 static void draw_cpu(struct overview *overview, struct canvas *canvas, struct rectangle area,
-		     const struct source_status *status, const struct totals *totals)
+		     const struct source_status *status, bool has_labels)
 {
 	struct profile *profile = overview->view.context->source->profile;
 	struct chart chart = {
-		.area = {area.column, area.row + 1, area.columns, area.rows - 2},
-		.end_label = status->state == SOURCE_LIVE ? "now" : "end",
+		.area = {area.column, area.row + 1, area.columns, area.rows - 1},
+		.has_no_labels = !has_labels,
 	};
 	unsigned count = chart_count_columns(chart.area);
 
 	if (!count || !array_reserve(&overview->columns, count))
 		return;
-	choose_window(overview, status, count, &chart);
+	time_window_choose(status, overview->view.context->is_window_flipped, count, &chart);
 	profile_read_timeline(profile, chart.from_ns, chart.to_ns, overview->columns.items, count);
 	chart.columns = overview->columns.items;
 	read_peaks(overview, status, count, &chart);
 	draw_graph_title(overview, canvas, &chart, count, status);
 	chart_draw(canvas, &chart);
-	draw_split(canvas, area.row + area.rows - 1, totals);
 }
 
 /* ---- hottest functions ---- */
@@ -347,11 +349,15 @@ struct list_columns {
 	unsigned bar, bar_cells, name, name_cells, module, module_cells; /* cells 0: not shown */
 };
 
-static struct list_columns lay_out_list(struct rectangle area)
+static struct list_columns lay_out_list(struct rectangle area, bool has_short_bars)
 {
 	struct list_columns columns = {.name = 14};
 
-	if (area.columns >= FULL_COLUMNS) {
+	if (has_short_bars && area.columns >= 50) {
+		columns.bar = 14;
+		columns.bar_cells = 10;
+		columns.name = 25;
+	} else if (area.columns >= FULL_COLUMNS) {
 		columns.bar = 15;
 		columns.bar_cells = 14;
 		columns.name = 30;
@@ -370,7 +376,7 @@ static void draw_function(const struct overview *overview, struct canvas *canvas
 	const struct view_context *context = overview->view.context;
 	struct function function = profile_get_function(profile, overview->shown.items[place]);
 	uint64_t largest = get_self(overview, overview->shown.items[0]);
-	struct list_columns at = lay_out_list(area);
+	struct list_columns at = lay_out_list(area, overview->has_halves);
 	bool is_selected = place == overview->rows.cursor;
 	bool is_match = context->search[0] && context->search_matches(context, function.name);
 	char text[FORMAT_MAX], name[CODE_NAME_MAX], label[LABEL_MAX];
@@ -417,9 +423,14 @@ static void draw_hottest(struct overview *overview, struct canvas *canvas, struc
 {
 	struct rectangle row = {area.column, area.row + 1, area.columns, 1};
 	struct rows_list list;
+	char text[160];
 	size_t place;
 
 	canvas_rule(canvas, area.column, area.row, area.columns, "hottest functions (self), all time");
+	if (!samples && area.rows > 1) {
+		code_write_empty(overview->view.context, text, sizeof(text));
+		canvas_text(canvas, area.column + 1, area.row + 1, area.columns - 1, STYLE_WARN, text);
+	}
 	if (area.rows < 3)
 		return;
 	refresh_shown(overview, area.rows - 2);
@@ -451,28 +462,80 @@ static void draw_events(const struct overview *overview, struct canvas *canvas, 
 
 /* ---- the screen ---- */
 
+static void draw_separator(struct canvas *canvas, unsigned column, unsigned row, unsigned rows)
+{
+	canvas_put(canvas, column, row, 0x252c, STYLE_DIM); /* ┬ */
+	canvas_fill(canvas, column, row + 1, 1, rows - 1, 0x2502, STYLE_DIM);
+}
+
+static struct rectangle get_right_half(struct rectangle area, unsigned left)
+{
+	return (struct rectangle){area.column + left + 1, area.row, area.columns - left - 1, area.rows};
+}
+
+static void draw_graphs(struct overview *overview, struct canvas *canvas, struct rectangle area,
+			const struct panes *panes, const struct source_status *status)
+{
+	const struct view_context *context = overview->view.context;
+	struct rectangle cpu = {area.column, area.row, panes->left ? panes->left : area.columns,
+				panes->graph};
+	struct rectangle heap = {area.column, area.row + panes->graph, area.columns, panes->heap};
+
+	draw_cpu(overview, canvas, cpu, status, !panes->heap);
+	if (panes->left) {
+		cpu.columns = area.columns;
+		heap = get_right_half(cpu, panes->left);
+		draw_separator(canvas, area.column + panes->left, area.row, panes->graph);
+	}
+	if (heap.rows)
+		memory_graph_draw(&overview->heap.graph, context, canvas, heap, MEMORY_GRAPH_SMALL);
+}
+
+static void draw_lists(struct overview *overview, struct canvas *canvas, struct rectangle area,
+		       const struct panes *panes, uint64_t samples)
+{
+	struct rectangle left = {area.column, area.row, panes->left ? panes->left : area.columns, area.rows};
+
+	draw_hottest(overview, canvas, left, samples);
+	if (!panes->left)
+		return;
+	draw_separator(canvas, area.column + panes->left, area.row, area.rows);
+	overview_heap_draw_sites(&overview->heap, overview->view.context, canvas,
+				 get_right_half(area, panes->left));
+}
+
 static void draw(struct view *view, struct canvas *canvas, struct rectangle area)
 {
 	struct overview *overview = (struct overview *)view;
 	struct source *source = view->context->source;
-	struct panes panes = cut_panes(area.rows, profile_count_events(source->profile));
 	struct source_status status;
 	struct totals totals;
-	unsigned row = area.row;
+	struct panes panes;
 
 	overview->width = area.columns - 2;
+	overview->has_heap = overview_heap_refresh(&overview->heap, view->context);
+	panes = cut_panes(area, profile_count_events(source->profile), overview->has_heap);
+	overview->has_halves = panes.left;
 	source->ops->get_status(source, &status);
 	profile_get_totals(source->profile, &totals);
 	if (panes.graph)
-		draw_cpu(overview, canvas, (struct rectangle){area.column, row, area.columns, panes.graph},
-			 &status, &totals);
-	row += panes.graph;
-	draw_hottest(overview, canvas, (struct rectangle){area.column, row, area.columns, panes.hottest},
-		     totals.samples);
-	row += panes.hottest;
+		draw_graphs(overview, canvas, area, &panes, &status);
+	area.row += panes.graph + panes.heap;
+	if (panes.split)
+		draw_split(overview, canvas, area, &totals);
+	area.row += panes.split;
+	if (panes.line)
+		overview_heap_draw_line(view->context, canvas, area);
+	area.row += panes.line;
+	area.rows = panes.hottest;
+	draw_lists(overview, canvas, area, &panes, totals.samples);
+	area.row += panes.hottest;
+	if (panes.biggest)
+		overview_heap_draw_biggest(&overview->heap, view->context, canvas, area);
+	area.row += panes.biggest;
+	area.rows = panes.events;
 	if (panes.events)
-		draw_events(overview, canvas,
-			    (struct rectangle){area.column, row, area.columns, panes.events});
+		draw_events(overview, canvas, area);
 }
 
 static enum view_reply open_selected(struct overview *overview)
@@ -495,7 +558,7 @@ static enum view_reply key_pressed(struct view *view, uint32_t key)
 		return open_selected(overview);
 	if (key != 'w')
 		return VIEW_IGNORED;
-	overview->is_window_flipped = !overview->is_window_flipped;
+	view->context->is_window_flipped ^= true;
 	return VIEW_HANDLED;
 }
 
@@ -555,6 +618,7 @@ static void destroy(struct view *view)
 	array_deinit(&overview->stretches);
 	array_deinit(&overview->peaks);
 	array_deinit(&overview->shown);
+	overview_heap_deinit(&overview->heap);
 	free(overview);
 }
 

@@ -2,6 +2,7 @@
 #include "tui/code_text.h"
 #include "tui/format.h"
 #include "tui/label.h"
+#include "tui/metric.h"
 #include "tui/tree_rows.h"
 #include "tui/view.h"
 
@@ -26,6 +27,10 @@ struct tree_view {
 	unsigned limit; /* in limits_permille */
 	unsigned width; /* of the last drawing */
 	uint64_t all;
+	/* Opened from the memory screen on a function's stacks: Esc goes back there. */
+	bool returns_to_memory;
+	uint64_t opened; /* the zoom that it was opened with */
+	unsigned metric; /* that it showed last */
 };
 
 /* ---- life ---- */
@@ -55,7 +60,7 @@ static struct error *create(struct view_context *context, struct view **ret)
 		enum tree_direction direction = i ? TREE_BOTTOM_UP : TREE_TOP_DOWN;
 
 		tree->sides[i].rows.keeps_first = direction == TREE_BOTTOM_UP;
-		error = tree_create(context->source->profile, direction, &tree->sides[i].rows.tree);
+		error = tree_create(metric_get_profile(context), direction, &tree->sides[i].rows.tree);
 		if (error) {
 			destroy(&tree->view);
 			return error;
@@ -72,7 +77,7 @@ static struct tree_side *get_side(struct tree_view *tree)
 
 static struct profile *get_profile(struct tree_view *tree)
 {
-	return tree->view.context->source->profile;
+	return metric_get_profile(tree->view.context);
 }
 
 /* ---- the list ---- */
@@ -254,7 +259,8 @@ static void draw_numbers(struct tree_view *tree, struct canvas *canvas, struct r
 				  format_share(row->self, tree->all, text));
 	x += columns.self;
 	if (columns.samples)
-		canvas_text_right(canvas, x, y, columns.samples, STYLE_DIM, format_count(row->total, text));
+		canvas_text_right(canvas, x, y, columns.samples, STYLE_DIM,
+				  metric_format(tree->view.context->metric, row->total, text));
 }
 
 static void draw_row(struct tree_view *tree, struct canvas *canvas, struct rectangle area, unsigned y,
@@ -293,7 +299,7 @@ static void draw_head(struct tree_view *tree, struct canvas *canvas, struct rect
 	canvas_text_right(canvas, x, area.row, columns.total, STYLE_TITLE, "TOTAL%");
 	canvas_text_right(canvas, x + columns.total, area.row, columns.self, STYLE_TITLE, "SELF%");
 	canvas_text_right(canvas, x + columns.total + columns.self, area.row, columns.samples, STYLE_TITLE,
-			  "SAMPLES");
+			  metric_get_column(tree->view.context->metric));
 	if (area.columns > columns.path)
 		canvas_text(canvas, area.column + columns.path, area.row, area.columns - columns.path,
 			    STYLE_TITLE, tree->direction == TREE_TOP_DOWN ? "CALL PATH" : "WHO CALLED IT");
@@ -436,7 +442,17 @@ static enum view_reply press(struct tree_view *tree, uint32_t key)
 
 	switch (key) {
 	case KEY_CODE_ESCAPE:
-		return go_out(side) ? VIEW_HANDLED : VIEW_IGNORED;
+		if (tree->returns_to_memory && tree->direction == TREE_BOTTOM_UP &&
+		    side->rows.zoom == tree->opened) {
+			side->rows.zoom = 0;
+			side->rows.has_no_runs = tree->returns_to_memory = false;
+			return VIEW_GO_MEMORY;
+		}
+		if (!go_out(side))
+			return VIEW_IGNORED;
+		if (tree->returns_to_memory && !side->rows.zoom) /* a run of only children goes too far */
+			side->rows.zoom = tree->opened;
+		return VIEW_HANDLED;
 	case 'i':
 		tree->direction = tree->direction == TREE_TOP_DOWN ? TREE_BOTTOM_UP : TREE_TOP_DOWN;
 		return VIEW_HANDLED;
@@ -459,6 +475,54 @@ static void settle(struct tree_view *tree, bool is_forced)
 	row = get_selected(tree);
 	if (row && get_side(tree)->cursor.is_pinned && !row->merged && row->function != TREE_NO_FUNCTION)
 		tree->view.context->selected_function = row->function;
+}
+
+/* A function of the first level of the inverted tree; 0: it is not there. */
+static uint64_t find_leaf_function(struct tree *tree, uint32_t function)
+{
+	const struct tree_item *children;
+	struct error *error;
+	size_t count, i;
+
+	error = tree_list_children(tree, 0, &children, &count);
+	if (error) {
+		error_destroy(error);
+		return 0;
+	}
+	for (i = 0; i < count; i++)
+		if (children[i].function == function)
+			return children[i].key;
+	return 0;
+}
+
+/* With opens_callers: the stacks that end in the function, inverted, from the function on. */
+static void enter(struct view *view)
+{
+	struct tree_view *tree = (struct tree_view *)view;
+	struct tree_side *side = &tree->sides[1];
+	bool opens_callers = view->context->opens_callers;
+	uint64_t key;
+
+	if (tree->metric !=
+	    view->context->metric) { /* figures of another metric: in their own order, at once */
+		tree->metric = view->context->metric;
+		steady_sort_now(&tree->sides[0].rows.siblings.steady);
+		steady_sort_now(&tree->sides[1].rows.siblings.steady);
+		rebuild(tree, get_side(tree)->cursor.height, true);
+	}
+	view->context->opens_callers = tree->returns_to_memory = side->rows.has_no_runs = false;
+	if (!opens_callers)
+		return;
+	key = find_leaf_function(side->rows.tree, view->context->selected_function);
+	if (!key)
+		return;
+	tree->direction = TREE_BOTTOM_UP;
+	tree->returns_to_memory = side->rows.has_no_runs = true;
+	tree->opened = side->rows.zoom = key;
+	side->looked_at = UINT64_MAX;
+	tree_rows_open_all(&side->rows, key);
+	select_key(side, key);
+	rebuild(tree, side->cursor.height, true);
 }
 
 static enum view_reply key_pressed(struct view *view, uint32_t key)
@@ -562,19 +626,22 @@ static void describe(struct view *view, char *ret, size_t capacity)
 {
 	struct tree_view *tree = (struct tree_view *)view;
 	const struct tree_row *row = get_selected(tree);
+	unsigned metric = view->context->metric;
 	char figures[256], self[FORMAT_MAX], total[FORMAT_MAX], interval[FORMAT_MAX], count[FORMAT_MAX];
 
 	ret[0] = '\0';
 	if (!row || !tree->all)
 		return;
-	snprintf(figures, sizeof(figures), "self %s  total %s %s  n=%s",
+	snprintf(figures, sizeof(figures), "self %s  total %s%s  %s",
 		 format_share(row->self, tree->all, self), format_share(row->total, tree->all, total),
-		 format_interval(row->total, tree->all, interval), format_count(row->total, count));
+		 metric_format_interval(metric, row->total, tree->all, interval),
+		 metric_format_amount(metric, row->total, count));
 	if (row->merged)
 		snprintf(ret, capacity, "%u %s, each below %g%%  %s", row->merged, get_light_word(tree, row),
 			 limits_permille[tree->limit] / 10.0, figures);
 	else if (row->function == TREE_NO_FUNCTION)
-		snprintf(ret, capacity, "all samples  n=%s", count);
+		snprintf(ret, capacity, "all %s  %s",
+			 metric_is_exact(view->context) ? metric_get_name(metric) : "samples", count);
 	else
 		code_write_detail(get_profile(tree), row->function, figures, tree->width, ret, capacity);
 }
@@ -584,24 +651,26 @@ static void scope(struct view *view, char *ret, size_t capacity)
 	struct tree_view *tree = (struct tree_view *)view;
 	struct tree_side *side = get_side(tree);
 	const char *direction = tree->direction == TREE_TOP_DOWN ? "top-down" : "bottom-up";
-	char trail[CODE_TRAIL_MAX], limit[32] = "";
+	char trail[CODE_TRAIL_MAX], limit[32] = "", metric[64];
 
+	metric_write_scope(view->context, metric, sizeof(metric));
 	if (limits_permille[tree->limit])
 		snprintf(limit, sizeof(limit), " ▸ rows ≥ %g%%", limits_permille[tree->limit] / 10.0);
 	code_write_trail(get_profile(tree), side->rows.tree, side->rows.zoom, trail);
 	if (side->rows.zoom)
-		snprintf(ret, capacity, "%s ▸ zoom ▸ %s", direction, trail);
+		snprintf(ret, capacity, "%s ▸ zoom ▸ %s%s", direction, trail, metric);
 	else
-		snprintf(ret, capacity, "whole process ▸ all threads ▸ %s%s", direction, limit);
+		snprintf(ret, capacity, "whole process ▸ all threads ▸ %s%s%s", direction, limit, metric);
 }
 
 const struct view_ops view_tree = {
 	.name = "Call tree",
 	.tab = "Tree",
 	.key = '3',
-	.keys = "←→ fold  Enter in  Esc out  * all  H hottest  i invert  c callers  L limit",
+	.keys = "←→ fold  Enter in  Esc out  b metric  * all  H hottest  i invert  c callers  L limit",
 	.create = create,
 	.destroy = destroy,
+	.enter = enter,
 	.draw = draw,
 	.key_pressed = key_pressed,
 	.describe = describe,

@@ -23,10 +23,37 @@ def test_help_and_version():
 
 def test_not_built_yet():
     for arguments in (["diff", "a", "b"], ["export", "a", "-o", "b"], ["annotate", "a", "b"], ["symbolize", "-e", "a"],
-                      ["record", "-p", "1", "--heap=exact"], ["record", "-p", "1", "-e", "heap"], ["1", "--children"],
+                      ["record", "-p", "1", "--heap=growth"], ["record", "-p", "1", "--heap=sampled:4096"],
+                      ["record", "-p", "1", "-e", "heap"], ["1", "--children"],
                       ["report", "f", "--view", "leaks"], ["report", "f", "--format", "csv"],
-                      ["report", "f", "--metric", "live-bytes"], ["report", "f", "--scope", "t=1-2"], []):
+                      ["report", "f", "--scope", "t=1-2"], []):
         expect_words(h.expect_exit(2, *arguments), "not built yet")
+
+
+def test_heap_options_that_oppose_each_other():
+    for arguments in (["-e", "cpu", "--heap=exact"], ["--heap=auto", "-e", "cpu"], ["-e", "cpu,heap", "--heap=off"]):
+        expect_words(h.expect_exit(2, "record", "-p", "1", *arguments), "-e and --heap")
+    for percent in ("0", "-1", "101", "much"):
+        expect_words(h.expect_exit(2, "record", "-p", "1", "--max-overhead", percent), "--max-overhead")
+    expect_words(h.expect_exit(2, "report", "f", "--view", "alloc", "--metric", "cpu"), "--view alloc")
+
+
+def test_heap_that_was_not_measured_is_null():
+    h.need_root()
+    with h.workload("hot-split") as target, h.scratch() as directory:
+        for number, choice in enumerate((["-e", "cpu"], ["--heap=off"])):
+            path = f"{directory}/{number}.kiln"
+            h.expect_exit(0, "record", "-p", target.pid, "-d", "1", "-o", path, *choice)
+            summary = h.report(path)
+            h.expect(summary["heap"] is None and summary["overhead"]["heap_hits"] is None, summary)
+            h.expect("heap      not measured" in h.expect_exit(0, "report", path).stdout, "summary")
+            for view in (["alloc"], ["hot", "--metric", "peak-bytes"], ["tree", "--metric", "live-count"]):
+                rows = h.report(path, *view)
+                h.expect(rows["total"] is None and rows["rows"] == [] and rows["why"], rows)
+                text = h.expect_exit(0, "report", path, "--view", *view).stdout
+                h.expect(text.startswith("heap: not measured: "), text)
+            for metric in ("live-bytes", "live-count", "alloc-bytes", "alloc-count", "peak-bytes"):
+                h.expect(h.report(path, "alloc", "--metric", metric)["metric"] == metric, metric)
 
 
 def test_unknown_option_names_the_nearest():
@@ -153,9 +180,11 @@ def test_doctor():
     for line in result.stdout.splitlines():
         name, _, rest = line.partition(": ")
         h.expect(name and rest.split(":")[0] in ("yes", "no", "part"), f"line {line!r}")
+    h.expect(sum(line.startswith("heap: ") for line in result.stdout.splitlines()) == 1, result.stdout)
     if os.geteuid() == 0:
         result = h.run("doctor", user=65534, group=65534, extra_groups=[])
         h.expect(result.returncode == 4 and "CAP_BPF" in result.stdout, f"{result.returncode}\n{result.stdout}")
+        h.expect("\nheap: no: " in result.stdout, result.stdout)
 
 
 def test_command_that_cannot_run():
@@ -170,6 +199,7 @@ def test_command_that_cannot_run():
         h.expect(h.report(result.stdout.splitlines()[-1])["target"]["exit"] == {"code": 0}, "exit of a short command")
 
 
-h.main([test_help_and_version, test_not_built_yet, test_unknown_option_names_the_nearest, test_no_such_target, test_zombie,
+h.main([test_help_and_version, test_not_built_yet, test_heap_options_that_oppose_each_other,
+        test_heap_that_was_not_measured_is_null, test_unknown_option_names_the_nearest, test_no_such_target, test_zombie,
         test_ambiguous_name, test_kiln_itself_is_no_target, test_a_thread_means_its_process, test_no_privilege,
         test_32_bit_target, test_no_place_to_save_is_said_at_once, test_kernel_without_btf, test_bad_files, test_doctor, test_command_that_cannot_run])

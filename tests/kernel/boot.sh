@@ -17,6 +17,7 @@ for file in "$@"; do
 	done
 done
 cp "$script" "$root/box/script"
+cp "$(dirname "$0")/lib.sh" "$root/box/"
 printf 'root:x:0:0::/root:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n' >"$root/etc/passwd"
 cat >"$root/init" <<'I'
 #!/bin/busybox sh

@@ -1,17 +1,5 @@
 # Runs inside Debian's own kernel: attach, record, report, and kill -9 of each process. Counts, no timing.
-alive() { for pid in "$@"; do kill -0 "$pid" 2>/dev/null && return 0; done; return 1; }
-wait_for() { # condition…
-	n=0
-	until "$@"; do
-		n=$((n + 1))
-		[ $n -gt 600 ] && { echo "@@never: $*"; return 1; }
-		usleep 50000
-	done
-}
-programs() { ./bpftool prog list 2>/dev/null | grep -c '^[0-9]'; }
-no_more() { [ "$(programs)" -le "$before" ]; }
-more() { [ "$(programs)" -gt "$before" ]; }
-all_gone() { ! alive $everything; }
+. ./lib.sh
 
 uname -r
 ./hot-split 2 >/tmp/ready &

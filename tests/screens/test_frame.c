@@ -145,9 +145,9 @@ static void test_states_in_the_header(void **state)
 	struct source_status *status = screen_status(screen);
 
 	status->state = SOURCE_PAUSED;
-	screen_assert_shows(screen, "‖ PAUSED 01:32");
+	screen_assert_shows(screen, "‖PAUSED 01:32");
 	status->state = SOURCE_SNAPSHOT;
-	screen_assert_shows(screen, "■ SNAPSHOT 01:32");
+	screen_assert_shows(screen, "■SNAPSHOT 01:32");
 	status->state = SOURCE_LOST;
 	screen_assert_shows(screen, "PROBE DIED");
 	screen_assert_shows(screen, "The probe died at 01:32. Data kept.");
@@ -226,11 +226,11 @@ static void test_screens(void **state)
 	screen_press(screen, "[[");
 	screen_assert_shows(screen, "[1 Over]");
 	screen_press(screen, "[");
-	screen_assert_shows(screen, "[4 Flame]");
+	screen_assert_shows(screen, "[5 Mem]");
 	screen_press(screen, "<Tab>");
 	screen_assert_shows(screen, "[1 Over]");
 	screen_press(screen, "<BackTab>");
-	screen_assert_shows(screen, "[4 Flame]");
+	screen_assert_shows(screen, "[5 Mem]");
 	screen_destroy(screen);
 }
 

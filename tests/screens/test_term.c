@@ -292,7 +292,7 @@ static void test_resize(void **state)
 	wait_for(&session, at, "45x8 is below 40x10");
 	size = (struct winsize){.ws_row = 30, .ws_col = 100};
 	assert_int_equal(ioctl(session.fd, TIOCSWINSZ, &size), 0);
-	wait_for(&session, at, "1-4");
+	wait_for(&session, at, "1-5");
 	press(&session, "q");
 	assert_int_equal(finish(&session), 0);
 	free(session.bytes);

@@ -66,6 +66,7 @@ static void run(const struct view_ops *ops, unsigned seed)
 
 	srandom(seed);
 	assert_null(fixture_profile_create_unnamed(&profile));
+	assert_null(fixture_add_heap(profile));
 	screen = screen_create_view(ops, profile, 80, 24);
 	for (step = 0; step < STEPS; step++) {
 		if (random() % 3 == 0)
@@ -104,6 +105,11 @@ static void test_flame(void **state)
 	run(&view_flame, 3);
 }
 
+static void test_memory(void **state)
+{
+	run(&view_memory, 4);
+}
+
 /* A rectangle inside a bigger canvas: no cell outside of it changes. */
 static void check_inside(const struct view_ops *ops)
 {
@@ -114,6 +120,7 @@ static void check_inside(const struct view_ops *ops)
 	unsigned i, x, y;
 
 	assert_null(fixture_profile_create(&profile));
+	assert_null(fixture_add_heap(profile));
 	screen = screen_create_view(ops, profile, 20, 5);
 	assert_null(canvas_create(120, 40, &canvas));
 	for (i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
@@ -140,6 +147,7 @@ static void test_drawing_stays_inside(void **state)
 	check_inside(&view_hot);
 	check_inside(&view_tree);
 	check_inside(&view_flame);
+	check_inside(&view_memory);
 }
 
 int main(void)
@@ -148,6 +156,7 @@ int main(void)
 		cmocka_unit_test(test_hot),
 		cmocka_unit_test(test_tree),
 		cmocka_unit_test(test_flame),
+		cmocka_unit_test(test_memory),
 		cmocka_unit_test(test_drawing_stays_inside),
 	};
 

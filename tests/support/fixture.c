@@ -5,6 +5,8 @@
 #include "base/cleanup.h"
 
 #include <assert.h>
+#include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -647,4 +649,227 @@ struct error *fixture_profile_create(struct profile **ret)
 	fixture_profile_name_all(profile);
 	*ret = profile;
 	return NULL;
+}
+
+/* ---- the heap ---- */
+
+/* What one stack has at the end, and how it came to it. */
+struct holding {
+	const char *stack; /* as in routes; "malloc" and what passes on are its last frames */
+	enum stack_end end;
+	uint64_t allocs, frees;
+	uint64_t block_bytes; /* of each block */
+	uint64_t peak_frees;  /* of the frees, those after the peak */
+};
+
+#define MIB   (1ull << 20)
+#define KIB   (1ull << 10)
+#define NEW   ";operator new;malloc"
+#define PARSE WORK "#;json::Parser::next"
+
+static const struct holding holdings[] = {
+	/* [0]: HEAP_SLOT_NONE */
+	{NULL, STACK_COMPLETE, 240, 200, 2 * KIB, 0},
+	{WORK "#;Cache::lookup;Cache::insert" NEW, STACK_COMPLETE, 10210, 710, 13 * KIB, 0},
+	{MAIN_LOOP "Config::reload;Cache::insert" NEW, STACK_COMPLETE, 4000, 293, 13 * KIB, 0},
+	{WORK "#;Cache::insert;Session::Session" NEW, STACK_COMPLETE, 6022, 102, 12 * KIB, 0},
+	{PARSE ";json::Parser::string;std::string::_M_append" NEW, STACK_COMPLETE, 188340, 178100, 4 * KIB,
+	 8192},
+	{PARSE ";json::Parser::value;std::vector" NEW, STACK_COMPLETE, 92811, 90411, 8 * KIB, 2700},
+	{WORK "#;Arena::grow;malloc", STACK_COMPLETE, 31, 9, MIB, 0},
+	{"clone3;start_thread;metrics_main;Metrics::flush;Metrics::percentile" NEW, STACK_COMPLETE, 120, 48,
+	 128 * KIB, 40},
+	{WORK "operator()<;json::Writer::append" NEW, STACK_COMPLETE, 60210, 60194, 4 * KIB, 200},
+	{WORK "#;sqlite3_step;sqlite3VdbeExec;malloc", STACK_COMPLETE, 30018, 29818, 8 * KIB, 0},
+	{WORK "tls::handshake;SSL_do;malloc", STACK_COMPLETE, 1904, 1440, 34 * KIB, 0},
+	{MAIN_LOOP "EventLoop::tick;Gc::sweep;malloc", STACK_COMPLETE, 700, 700, 64 * KIB, 700},
+	{WORK "i18n::load" NEW, STACK_COMPLETE, 14, 0, 900 * KIB, 0},
+	{"!0;malloc", STACK_NO_TABLE, 812, 400, 20 * KIB, 0},
+};
+_Static_assert(COUNT(holdings) < HEAP_CHUNK_SLOTS, "fit one chunk");
+
+#define HEAP_PEAK_MS	75000
+#define HEAP_BEFORE_MIB 702
+#define HEAP_PEAK_EPOCH 41
+
+static struct error *add_wrappers(struct heap *heap)
+{
+	static const char *const wrappers[] = {"operator new", "malloc", "_int_malloc"};
+	struct error *error = NULL;
+
+	for (size_t i = 0; !error && i < COUNT(wrappers); i++) {
+		size_t code = find_code(wrappers[i], strlen(wrappers[i]));
+
+		error = heap_add_wrapper(heap, code_module(code), code_start(code),
+					 code_start(code) + FUNCTION_BYTES);
+	}
+	return error;
+}
+
+static void add_heap_stack(struct heap *heap, uint32_t slot, uint64_t *random)
+{
+	const struct route route = {.stack = holdings[slot].stack};
+	union {
+		struct heap_stack_record head;
+		uint64_t words[sizeof(struct heap_stack_record) / 8 + FRAMES_MAX];
+	} record = {.head = {.slot = slot, .tid = 4250, .exec = 1, .kind = HEAP_MALLOC}};
+	uint64_t *frames = record.words + sizeof(struct heap_stack_record) / 8;
+	struct walk walk;
+
+	walk_route(&route, random, &walk);
+	for (size_t i = 0; i < walk.count; i++)
+		frames[i] = walk_frame(&walk, walk.count - 1 - i, 0);
+	record.head.end = (uint8_t)holdings[slot].end;
+	record.head.count = (uint16_t)walk.count;
+	heap_add_stack(heap, &record.head);
+}
+
+static struct heap_totals get_totals(const struct holding *holding)
+{
+	uint64_t peak = holding->allocs - holding->frees + holding->peak_frees;
+
+	return (struct heap_totals){
+		.alloc_count = holding->allocs,
+		.alloc_bytes = holding->allocs * holding->block_bytes,
+		.free_count = holding->frees,
+		.free_bytes = holding->frees * holding->block_bytes,
+		/* What was not touched since the peak says nothing of it. */
+		.peak_epoch = holding->peak_frees ? HEAP_PEAK_EPOCH : 7,
+		.peak_bytes = holding->peak_frees ? peak * holding->block_bytes : 1,
+		.first_ns = START_NS,
+		.sent = holding->stack != NULL,
+		.exec = 1,
+	};
+}
+
+/* The sums of the books at the end. */
+static void sum_holdings(struct heap_facts *ret)
+{
+	for (size_t i = 0; i < COUNT(holdings); i++) {
+		struct heap_totals totals = get_totals(&holdings[i]);
+
+		ret->counters.allocs += totals.alloc_count;
+		ret->counters.alloc_bytes += totals.alloc_bytes;
+		ret->counters.frees += totals.free_count;
+		ret->counters.free_bytes += totals.free_bytes;
+		ret->global.live_blocks += totals.alloc_count - totals.free_count;
+		ret->global.live_bytes += totals.alloc_bytes - totals.free_bytes;
+		ret->global.peak_bytes += totals.peak_epoch == HEAP_PEAK_EPOCH
+						  ? totals.peak_bytes
+						  : totals.alloc_bytes - totals.free_bytes;
+	}
+	ret->global.peak_epoch = HEAP_PEAK_EPOCH;
+	ret->global.peak_ns = HEAP_PEAK_MS * 1000000ull;
+	ret->global.slots = COUNT(holdings) - 1;
+	ret->global.peak_exec = 1;
+	ret->counters.hits = 2 * ret->counters.allocs + ret->counters.frees;
+	ret->counters.program_ns = ret->counters.hits * 610;
+	ret->counters.failed = 3;
+	ret->counters.frees_before = 4127;
+	ret->counters.nested = 36;
+	ret->counters.lost_scratch_busy = holdings[0].allocs;
+}
+
+/* How much of the growth to the peak has been at a moment, 0 to 1000: steps, a plateau, the peak. */
+static uint64_t get_growth(uint64_t time_ms)
+{
+	static const uint16_t growth[] = {0,   130, 210, 260, 330, 400, 440, 520,
+					  560, 610, 700, 730, 780, 840, 910, 1000};
+	uint64_t step = HEAP_PEAK_MS / (COUNT(growth) - 1), place = time_ms / step;
+
+	if (place >= COUNT(growth) - 1)
+		return 1000;
+	return growth[place] + (growth[place + 1] - growth[place]) * (time_ms % step) / step;
+}
+
+static struct error *add_heap_points(struct heap *heap, const struct heap_facts *end)
+{
+	uint64_t random = 0x2545f4914f6cdd1dull, peak = 0;
+	struct error *error = NULL;
+
+	for (uint64_t ms = 100; !error && ms <= SECONDS * 1000; ms += 100) {
+		struct heap_facts now = *end;
+		uint64_t growth = get_growth(ms), live = end->global.peak_bytes / 1000 * growth;
+		uint64_t part = ms * 1000 / (SECONDS * 1000), noise = next_random(&random) % (4 * MIB);
+
+		if (ms == HEAP_PEAK_MS)
+			live = end->global.peak_bytes;
+		else if (ms > HEAP_PEAK_MS)
+			live = end->global.live_bytes - (SECONDS * 1000 - ms) * KIB;
+		else
+			live -= noise < live ? noise : live;
+		now.global.live_bytes = live;
+		now.global.live_blocks =
+			end->global.live_blocks * (live / KIB) / (end->global.live_bytes / KIB);
+		now.global.peak_ns = live > peak ? ms * 1000000 : now.global.peak_ns;
+		now.global.peak_bytes = peak = live > peak ? live : peak;
+		now.counters.allocs = end->counters.allocs / 1000 * part + end->counters.allocs % 1000;
+		now.counters.alloc_bytes = end->counters.alloc_bytes / 1000 * part;
+		now.counters.frees = end->counters.frees / 1000 * part;
+		now.counters.alloc_bytes += now.counters.alloc_bytes < live ? live : 0;
+		now.counters.free_bytes = now.counters.alloc_bytes - live;
+		if (ms == SECONDS * 1000)
+			now = *end;
+		error = heap_set_facts(heap, &now);
+		heap_add_point(heap, ms * 1000000, HEAP_BEFORE_MIB * MIB + live / 100 * 104);
+	}
+	return error;
+}
+
+static struct error *add_books(struct heap *heap)
+{
+	_cleanup_free_ struct heap_totals *chunk = calloc(HEAP_CHUNK_SLOTS, sizeof(*chunk));
+	uint64_t random = 0x853c49e6748fea9bull;
+	struct error *error;
+
+	if (!chunk)
+		return error_create(ERROR_GENERAL, ENOMEM, NULL, "fixture");
+	for (size_t i = 0; i < COUNT(holdings); i++)
+		chunk[i] = get_totals(&holdings[i]);
+	error = heap_set_chunk(heap, 0, chunk);
+	for (uint32_t i = 1; !error && i < COUNT(holdings); i++)
+		add_heap_stack(heap, i, &random);
+	heap_update(heap, COUNT(holdings) - 1, HEAP_PEAK_EPOCH, 1, 0);
+	heap_drop_chunks(heap);
+	return error;
+}
+
+struct error *fixture_add_heap(struct profile *profile)
+{
+	struct heap_facts facts = {
+		.mode = HEAP_MODE_EXACT,
+		.sites = 11,
+		.since_ns = 80000000,
+		.cost_pct = 1.3,
+		.budget_pct = 5,
+		.rss_start_bytes = HEAP_BEFORE_MIB * MIB,
+	};
+	struct heap *heap;
+	struct error *error = profile_ensure_heap(profile, &heap);
+
+	sum_holdings(&facts);
+	if (!error)
+		error = add_wrappers(heap);
+	if (!error)
+		error = add_books(heap);
+	if (!error)
+		error = add_heap_points(heap, &facts);
+	return error;
+}
+
+struct error *fixture_add_heap_closed(struct profile *profile, enum heap_mode mode, const char *why)
+{
+	struct heap *heap;
+	struct heap_facts facts;
+	struct error *error = profile_ensure_heap(profile, &heap);
+
+	if (error)
+		return error;
+	heap_get_facts(heap, &facts);
+	facts.mode = mode;
+	facts.why = why;
+	facts.budget_pct = 5;
+	if (mode == HEAP_MODE_CLOSED)
+		facts.closed_ns = 61000000000ull;
+	return heap_set_facts(heap, &facts);
 }

@@ -1,5 +1,6 @@
 #include "tests/support/profile_equal.h"
 
+#include "profile/heap.h"
 #include "profile/tree.h"
 
 #include <assert.h>
@@ -251,10 +252,109 @@ static bool same_timelines(struct profile *a, struct profile *b, FILE *why)
 	return true;
 }
 
+/* ---- heaps ---- */
+
+static bool same_heap_facts(struct heap *a, struct heap *b, FILE *why)
+{
+	struct heap_facts first, second;
+
+	heap_get_facts(a, &first);
+	heap_get_facts(b, &second);
+	CHECK(first.mode == second.mode && same_text(first.why, second.why));
+	CHECK(first.sites == second.sites && first.since_ns == second.since_ns);
+	CHECK(first.closed_ns == second.closed_ns && first.unseen_ns == second.unseen_ns);
+	CHECK(same_real(first.cost_pct, second.cost_pct) && same_real(first.budget_pct, second.budget_pct));
+	CHECK(first.rss_start_bytes == second.rss_start_bytes);
+	CHECK(!memcmp(&first.counters, &second.counters, sizeof(first.counters)));
+	CHECK(!memcmp(&first.global, &second.global, sizeof(first.global)));
+	return true;
+}
+
+static bool same_figures(const struct heap_figures *a, const struct heap_figures *b)
+{
+	return !memcmp(a, b, sizeof(*a));
+}
+
+/* Of stacks: heap_get_function() is made of these, as same_functions() shows for each metric. */
+static bool same_heap_stacks(struct heap *a, struct heap *b, FILE *why)
+{
+	struct profile *profile = heap_get_profile(a);
+	struct heap_figures first, second;
+
+	heap_get_sum(a, &first);
+	heap_get_sum(b, &second);
+	CHECK(same_figures(&first, &second));
+	CHECK(profile_count_stacks(profile) == profile_count_stacks(heap_get_profile(b)));
+	for (uint32_t i = 1; i <= profile_count_stacks(profile); i++) {
+		heap_get_stack(a, i, &first);
+		heap_get_stack(b, i, &second);
+		CHECK(same_figures(&first, &second));
+	}
+	return true;
+}
+
+static bool same_heap_timelines(struct heap *a, struct heap *b, int64_t from_ns, int64_t to_ns, FILE *why)
+{
+	struct heap_column first[TIMELINE_COLUMNS], second[TIMELINE_COLUMNS];
+
+	heap_read_timeline(a, from_ns, to_ns, first, TIMELINE_COLUMNS);
+	heap_read_timeline(b, from_ns, to_ns, second, TIMELINE_COLUMNS);
+	for (size_t i = 0; i < TIMELINE_COLUMNS; i++) {
+		CHECK(same_real(first[i].live_bytes, second[i].live_bytes));
+		CHECK(same_real(first[i].live_max_bytes, second[i].live_max_bytes));
+		CHECK(same_real(first[i].rss_bytes, second[i].rss_bytes));
+		CHECK(same_real(first[i].rss_max_bytes, second[i].rss_max_bytes));
+		CHECK(same_real(first[i].allocs_per_s, second[i].allocs_per_s));
+		CHECK(same_real(first[i].alloc_bytes_per_s, second[i].alloc_bytes_per_s));
+		CHECK(same_real(first[i].frees_per_s, second[i].frees_per_s));
+		CHECK(same_real(first[i].free_bytes_per_s, second[i].free_bytes_per_s));
+	}
+	return true;
+}
+
+static bool same_heap_profiles(struct heap *a, struct heap *b, FILE *why)
+{
+	struct profile *first = heap_get_profile(a), *second = heap_get_profile(b);
+	struct totals first_totals, second_totals;
+
+	profile_get_totals(first, &first_totals);
+	profile_get_totals(second, &second_totals);
+	CHECK(!memcmp(&first_totals, &second_totals, sizeof(first_totals)));
+	CHECK(profile_get_unit(first) == profile_get_unit(second));
+	return same_modules(first, second, why) && same_stacks(first, second, why) &&
+	       same_functions(first, second, why) && same_neighbours(first, second, why) &&
+	       same_trees(first, second, TREE_TOP_DOWN, why) &&
+	       same_trees(first, second, TREE_BOTTOM_UP, why);
+}
+
+static bool same_heaps(struct profile *a, struct profile *b, FILE *why)
+{
+	struct heap *first = profile_get_heap(a), *second = profile_get_heap(b);
+	enum heap_metric metrics[2];
+	struct facts facts;
+	bool same = true;
+
+	CHECK(!first == !second);
+	if (!first)
+		return true;
+	profile_get_facts(a, &facts);
+	metrics[0] = heap_get_metric(first);
+	metrics[1] = heap_get_metric(second);
+	for (int metric = 0; same && metric < HEAP_METRICS; metric++) {
+		assert(!heap_set_metric(first, metric) && !heap_set_metric(second, metric));
+		same = same_heap_profiles(first, second, why);
+	}
+	assert(!heap_set_metric(first, metrics[0]) && !heap_set_metric(second, metrics[1]));
+	return same && same_heap_facts(first, second, why) && same_heap_stacks(first, second, why) &&
+	       same_heap_timelines(first, second, 0, (int64_t)facts.duration_ns, why) &&
+	       same_heap_timelines(first, second, (int64_t)facts.duration_ns - 20000000000,
+				   (int64_t)facts.duration_ns, why);
+}
+
 bool profile_equal(struct profile *a, struct profile *b, FILE *why)
 {
 	return same_facts(a, b, why) && same_modules(a, b, why) && same_stacks(a, b, why) &&
 	       same_log(a, b, why) && same_functions(a, b, why) && same_neighbours(a, b, why) &&
 	       same_timelines(a, b, why) && same_trees(a, b, TREE_TOP_DOWN, why) &&
-	       same_trees(a, b, TREE_BOTTOM_UP, why);
+	       same_trees(a, b, TREE_BOTTOM_UP, why) && same_heaps(a, b, why);
 }

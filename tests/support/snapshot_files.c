@@ -1,12 +1,5 @@
 #include "tests/support/snapshot_files.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "base/cleanup.h"
 #include "profile/snapshot.h"
 #include "tests/support/fixture.h"
@@ -23,12 +16,6 @@ char directory[64];
 char path[128];	  /* of the fixture's snapshot */
 char target[128]; /* for each test to write */
 struct profile *fixture;
-
-void assert_no_error(struct error *error)
-{
-	if (error)
-		fail_msg("%s", error_get_message(error));
-}
 
 /* The message must contain `part`; takes the error. */
 void assert_error(struct error *error, enum error_code code, const char *part)
@@ -118,6 +105,8 @@ int snapshot_files_set_up(void **state)
 	snprintf(path, sizeof(path), "%s/fixture.kiln", directory);
 	snprintf(target, sizeof(target), "%s/target.kiln", directory);
 	assert_no_error(fixture_profile_create(&fixture));
+	assert_no_error(fixture_add_heap(fixture));
+	fixture_profile_name_all(fixture);
 	assert_no_error(snapshot_write(fixture, path));
 	return 0;
 }

@@ -6,18 +6,27 @@
 #include "base/error.h"
 #include "profile/profile.h"
 
+#include <setjmp.h>
+#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include <cmocka.h>
+
 extern char directory[64];
-extern char path[128];	 /* the fixture's snapshot */
+extern char path[128];	 /* the fixture's snapshot, with a heap */
 extern char target[128]; /* for each test to write */
 extern struct profile *fixture;
 
 int snapshot_files_set_up(void **state);
 int snapshot_files_tear_down(void **state);
 
-void assert_no_error(struct error *error);
+static inline void assert_no_error(struct error *error)
+{
+	if (error)
+		fail_msg("%s", error_get_message(error));
+}
+
 /* The message must contain `part`, and there must be a hint; takes the error. */
 void assert_error(struct error *error, enum error_code code, const char *part);
 void assert_equal(struct profile *a, struct profile *b);

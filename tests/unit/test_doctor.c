@@ -55,9 +55,35 @@ static void test_lines(void **state)
 
 	assert_true(status == 0 || status == ERROR_PERMISSION || status == ERROR_UNSUPPORTED);
 	assert_non_null(strstr(text, "architecture: yes: "));
-	assert_non_null(strstr(text, "heap: no: not built yet\n"));
 	assert_null(strstr(text, "\ntarget"));
 	check_lines(text);
+}
+
+/* What answers follows from the probes that can be had, however they are had. */
+static void test_heap(void **state)
+{
+	static const struct {
+		const char *forced, *line;
+	} cases[] = {
+		{"session", "\nheap: yes: "},
+		{"perf", "\nheap: part: probes of allocators attach as perf events only"},
+	};
+
+	if (geteuid() != 0) {
+		print_message("needs root: probes are attached\n");
+		skip();
+	}
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		_cleanup_free_ char *text = NULL;
+
+		setenv("KILN_UPROBES", cases[i].forced, 1);
+		report(0, &text);
+		unsetenv("KILN_UPROBES");
+		/* A kernel without sessions says so. */
+		if (!strstr(text, cases[i].line) && (i || !strstr(text, "\nheap: no: ")))
+			fail_msg("no \"%s\" in:\n%s", cases[i].line, text);
+		check_lines(text);
+	}
 }
 
 /* This process itself is kiln's own: the target is a process that has ended, and then a stranger. */
@@ -109,7 +135,8 @@ static void test_without_rights(void **state)
 		if (geteuid() == 0 && privileges_drop_to_user(12345, 12345))
 			_exit(99);
 		status = report(0, &text);
-		if (!strstr(text, "\nCAP_BPF: no: ") || !strstr(text, "\nkernel symbols: no: "))
+		if (!strstr(text, "\nCAP_BPF: no: ") || !strstr(text, "\nkernel symbols: no: ") ||
+		    !strstr(text, "\nheap: no: "))
 			_exit(98);
 		_exit(status);
 	}
@@ -123,6 +150,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_lines),
+		cmocka_unit_test(test_heap),
 		cmocka_unit_test(test_target),
 		cmocka_unit_test(test_without_rights),
 	};

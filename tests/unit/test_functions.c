@@ -171,6 +171,38 @@ static void test_list_is_always_sorted(void **state)
 	functions_deinit(&functions);
 }
 
+#define MANY 20000
+
+/* Weights of bytes: all distinct, all changed at once. Sorting is put off to the next reader. */
+static void test_many_distinct_weights(void **state)
+{
+	struct functions functions = {0};
+
+	for (uint32_t i = 0; i < MANY; i++)
+		functions_intern_address(&functions, 16, i, FUNCTION_AT_ADDRESS);
+	for (unsigned round = 0; round < 6; round++) {
+		for (uint32_t i = 0; i < MANY; i++) {
+			uint64_t self = functions.items.items[i].self, bytes = get_random(1 << 30);
+
+			if (round % 2)
+				functions_subtract(&functions, i, self - self / 7, self - self / 7);
+			else
+				functions_add(&functions, i, bytes, bytes);
+		}
+		assert_true(functions.is_unsorted);
+		functions_sort(&functions);
+		check_list(&functions);
+	}
+	/* A small change is put in its place at once. */
+	functions_add(&functions, functions.order.items[7], 1, 1);
+	assert_false(functions.is_unsorted);
+	check_list(&functions);
+	functions_clear(&functions);
+	functions_sort(&functions);
+	assert_int_equal(functions.hot, 0);
+	functions_deinit(&functions);
+}
+
 static void test_identity(void **state)
 {
 	static const char name[] = "f", other[] = "g";
@@ -189,9 +221,13 @@ static void test_identity(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_index_like_a_set),	  cmocka_unit_test(test_empty_index),
-		cmocka_unit_test(test_same_text_is_same_pointer), cmocka_unit_test(test_odd_texts),
-		cmocka_unit_test(test_list_is_always_sorted),	  cmocka_unit_test(test_identity),
+		cmocka_unit_test(test_index_like_a_set),
+		cmocka_unit_test(test_empty_index),
+		cmocka_unit_test(test_same_text_is_same_pointer),
+		cmocka_unit_test(test_odd_texts),
+		cmocka_unit_test(test_list_is_always_sorted),
+		cmocka_unit_test(test_many_distinct_weights),
+		cmocka_unit_test(test_identity),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

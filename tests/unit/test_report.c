@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "export/report.h"
 #include "tests/support/fixture.h"
+#include "tests/support/reports.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -21,110 +22,6 @@
 
 static struct profile *fixture;
 static struct totals totals;
-
-static void cleanup_profile(struct profile **profile)
-{
-	profile_destroy(*profile);
-}
-#define _cleanup_profile_ _cleanup_(cleanup_profile)
-
-static void cleanup_json(json_t **json)
-{
-	json_decref(*json);
-}
-#define _cleanup_json_ _cleanup_(cleanup_json)
-
-static void assert_no_error(struct error *error)
-{
-	if (error)
-		fail_msg("%s", error_get_message(error));
-}
-
-static char *write_report(struct profile *profile, struct report_options options)
-{
-	char *text = NULL;
-	size_t size = 0;
-	FILE *stream = open_memstream(&text, &size);
-
-	assert_non_null(stream);
-	assert_no_error(report_write(profile, &options, stream));
-	fclose(stream);
-	assert_int_equal(strlen(text), size);
-	assert_int_equal(text[size - 1], '\n');
-	return text;
-}
-
-static json_t *parse_report(struct profile *profile, struct report_options options)
-{
-	_cleanup_free_ char *text = NULL;
-	json_error_t error;
-	json_t *json;
-
-	options.format = REPORT_JSON;
-	text = write_report(profile, options);
-	json = json_loads(text, JSON_REJECT_DUPLICATES, &error);
-	if (!json)
-		fail_msg("%s at %d: %.200s", error.text, error.position, text);
-	return json;
-}
-
-/* "cpu.stacks.complete" */
-static json_t *get(json_t *json, const char *field)
-{
-	char name[64];
-
-	for (const char *at = field; *at;) {
-		size_t length = strcspn(at, ".");
-
-		snprintf(name, sizeof(name), "%.*s", (int)length, at);
-		json = json_object_get(json, name);
-		if (!json)
-			fail_msg("there is no %s", field);
-		at += length + (at[length] == '.');
-	}
-	return json;
-}
-
-static int64_t get_count(json_t *json, const char *field)
-{
-	json_t *value = get(json, field);
-
-	assert_true(json_is_integer(value));
-	return json_integer_value(value);
-}
-
-static double get_real(json_t *json, const char *field)
-{
-	json_t *value = get(json, field);
-
-	if (!json_is_real(value))
-		fail_msg("%s is no number", field);
-	return json_real_value(value);
-}
-
-static const char *get_text(json_t *json, const char *field)
-{
-	json_t *value = get(json, field);
-
-	assert_true(json_is_string(value));
-	return json_string_value(value);
-}
-
-/* Exactly these keys, in this order. */
-static void assert_keys(json_t *json, const char *expected)
-{
-	char keys[512] = "";
-	const char *key;
-	json_t *value;
-
-	assert_true(json_is_object(json));
-	json_object_foreach(json, key, value)
-	{
-		strcat(keys, *keys ? " " : "");
-		strcat(keys, key);
-	}
-	assert_string_equal(keys, expected);
-}
 
 /* ---- summary ---- */
 
@@ -142,11 +39,15 @@ static void test_summary_json(void **state)
 	assert_true(json_is_null(get(json, "target.exit")));
 	assert_true(get_real(json, "duration_s") == 92.0);
 	assert_true(json_is_null(get(json, "heap")));
-	assert_keys(get(json, "overhead"), "target_pct self_cpu_pct probe_hits probe_ns");
+	assert_keys(get(json, "overhead"),
+		    "target_pct self_cpu_pct probe_hits probe_ns heap_hits heap_ns heap_pct");
 	assert_true(fabs(get_real(json, "overhead.target_pct") - 98.7 * 1870 / 1e7) < 1e-6);
 	assert_true(fabs(get_real(json, "overhead.self_cpu_pct") - 37 / 92.0) < 1e-6);
 	assert_int_equal(get_count(json, "overhead.probe_hits"), totals.samples);
 	assert_true(get_real(json, "overhead.probe_ns") == 1870);
+	assert_true(json_is_null(get(json, "overhead.heap_hits")));
+	assert_true(json_is_null(get(json, "overhead.heap_ns")));
+	assert_true(json_is_null(get(json, "overhead.heap_pct")));
 }
 
 static void test_summary_json_closes_accounts(void **state)
@@ -247,26 +148,6 @@ static void test_summary_json_without_figures(void **state)
 	assert_no_error(profile_set_facts(profile, &facts));
 	json = parse_report(profile, (struct report_options){.view = REPORT_SUMMARY});
 	assert_int_equal(get_count(json, "target.exit.code"), 3);
-}
-
-static size_t get_widest(const char *text)
-{
-	size_t widest = 0, width = 0;
-
-	for (size_t i = 0; text[i]; i++) {
-		width += (text[i] & 0xc0) != 0x80;
-		if (text[i] == '\n') {
-			widest = width - 1 > widest ? width - 1 : widest;
-			width = 0;
-		}
-	}
-	return widest;
-}
-
-static void assert_contains(const char *text, const char *part)
-{
-	if (!strstr(text, part))
-		fail_msg("no \"%s\" in:\n%s", part, text);
 }
 
 static void test_summary_text(void **state)

@@ -8,7 +8,9 @@
 
 #include "base/cleanup.h"
 #include "base/loop.h"
+#include "profile/heap.h"
 #include "profile/snapshot.h"
+#include "profile/snapshot_format.h"
 #include "tests/support/fixture.h"
 #include "tests/support/profile_equal.h"
 #include "tests/support/snapshot_files.h"
@@ -53,6 +55,7 @@ static void test_round_trip_without_names(void **state)
 	_cleanup_profile_ struct profile *profile = NULL, *read = NULL;
 
 	assert_no_error(fixture_profile_create_unnamed(&profile));
+	assert_no_error(fixture_add_heap(profile));
 	assert_reads_back(profile);
 	/* Names that come later find the frames of a snapshot, too. */
 	assert_no_error(snapshot_read(target, &read));
@@ -129,10 +132,117 @@ static void test_replaces_and_follows_links(void **state)
 	assert_files(2);
 }
 
+/* ---- heaps ---- */
+
+/* Points of three weeks, a peak between two of them, pauses, times without the heap or without RSS. */
+static void test_round_trip_of_a_long_heap(void **state)
+{
+	_cleanup_profile_ struct profile *profile = NULL;
+	struct facts facts = {.pid = 7, .duration_ns = 21ull * 86400 * 1000000000};
+	struct heap_facts now = {.why = "over budget", .cost_pct = NAN, .budget_pct = 5};
+	uint64_t random = 88172645463325252ull;
+	struct heap *heap;
+
+	assert_no_error(profile_create(&profile));
+	assert_no_error(profile_set_facts(profile, &facts));
+	assert_no_error(profile_ensure_heap(profile, &heap));
+	for (uint64_t time_ns = 0; time_ns < facts.duration_ns; time_ns += 9700000000) {
+		now.mode = time_ns / 1000000000000 % 7 ? HEAP_MODE_EXACT : HEAP_MODE_CLOSED;
+		now.global.live_bytes = next_random(&random) % 1000000;
+		if (next_random(&random) % 50000 == 0) {
+			now.global.peak_bytes += 500000;
+			now.global.peak_ns = time_ns - 4000000000;
+		}
+		now.counters.allocs += next_random(&random) % 1000;
+		now.counters.free_bytes += next_random(&random) % 1000;
+		assert_no_error(heap_set_facts(heap, &now));
+		if (time_ns / 100000000000 % 11)
+			heap_add_point(heap, time_ns, next_random(&random) % 3 ? time_ns / 1000 : 0);
+	}
+	assert_reads_back(profile);
+}
+
+/* Every counter that there is, each with a value of its own: none may be forgotten. */
+static void test_round_trip_of_heap_counters(void **state)
+{
+	_cleanup_profile_ struct profile *profile = NULL;
+	struct heap_facts facts = {.cost_pct = 0, .budget_pct = 5.5};
+	uint64_t *words;
+	struct heap *heap;
+
+	words = (uint64_t *)&facts.counters;
+	for (size_t i = 0; i < offsetof(struct heap_counters, reserved) / 8; i++)
+		words[i] = 1000000007 * (i + 1);
+	words = (uint64_t *)&facts.global;
+	for (size_t i = 0; i < offsetof(struct heap_global, rest) / 8; i++)
+		words[i] = 77777777777 * (i + 1);
+	assert_no_error(profile_create(&profile));
+	assert_no_error(profile_ensure_heap(profile, &heap));
+	assert_no_error(heap_set_facts(heap, &facts));
+	assert_reads_back(profile);
+}
+
+static void test_round_trip_of_heap_facts(void **state)
+{
+	_cleanup_profile_ struct profile *profile = NULL, *read = NULL;
+
+	assert_no_error(profile_create(&profile));
+	assert_no_error(fixture_add_heap_closed(profile, HEAP_MODE_OFF, "no allocator was found"));
+	assert_reads_back(profile);
+	assert_no_error(fixture_add_heap(profile));
+	assert_no_error(fixture_add_heap_closed(profile, HEAP_MODE_CLOSED, "over 5 %"));
+	assert_no_error(profile_set_facts(profile, &(struct facts){.duration_ns = 92000000000}));
+	assert_reads_back(profile);
+	/* Names that come later find the heap's frames, too, which nobody has asked for here. */
+	assert_no_error(snapshot_read(target, &read));
+	fixture_profile_name_all(read);
+	fixture_profile_name_all(profile);
+	assert_equal(profile, read);
+}
+
+/* What a kiln before the heap has written: the same file without what came since. */
+static void make_old(const char *file)
+{
+	char sql[2048];
+	sqlite3 *db;
+
+	assert_int_equal(sqlite3_open_v2(file, &db, SQLITE_OPEN_READWRITE, NULL), SQLITE_OK);
+	for (size_t i = 0; i < snapshot_schema_count; i++) {
+		const struct schema_object *object = &snapshot_schema[i];
+		bool is_view = !strcmp(object->type, "view");
+
+		if (!schema_object_is_in(object, SNAPSHOT_SCHEMA) || (!is_view && object->first == 1))
+			continue;
+		snprintf(sql, sizeof(sql), "DROP %s %s", object->type, object->name);
+		assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+	}
+	for (size_t i = 0; i < snapshot_schema_count; i++)
+		if (!strcmp(snapshot_schema[i].type, "view") && schema_object_is_in(&snapshot_schema[i], 1))
+			assert_int_equal(sqlite3_exec(db, snapshot_schema[i].sql, NULL, NULL, NULL),
+					 SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, "PRAGMA user_version = 1", NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(db);
+}
+
+static void test_old_schema(void **state)
+{
+	_cleanup_profile_ struct profile *profile = NULL, *read = NULL;
+
+	assert_no_error(fixture_profile_create(&profile));
+	assert_no_error(snapshot_write(profile, target));
+	make_old(target);
+	assert_int_equal(query(target, "SELECT count(*) FROM sqlite_schema"), 15);
+	assert_no_error(snapshot_read(target, &read));
+	assert_null(profile_get_heap(read));
+	assert_equal(profile, read);
+}
+
 /* ---- for people with sqlite3 ---- */
 
 static void test_views(void **state)
 {
+	struct heap *heap = profile_get_heap(fixture);
+	struct heap_figures sum;
 	struct totals totals;
 
 	profile_get_totals(fixture, &totals);
@@ -154,9 +264,22 @@ static void test_views(void **state)
 	assert_int_equal(query(path, "SELECT sum(kernel_samples) FROM timeline"), totals.kernel_samples);
 	assert_int_equal(query(path, "SELECT sum(incomplete) FROM timeline"),
 			 totals.samples - totals.ends[STACK_COMPLETE]);
-	assert_int_equal(query(path, "SELECT count(*) FROM sites"), 0);
+	heap_get_sum(heap, &sum);
+	assert_int_equal(query(path, "SELECT count(*) FROM sites"), 13);
+	assert_int_equal(query(path, "SELECT sum(live_bytes) FROM sites"), sum.live_bytes);
+	assert_int_equal(query(path, "SELECT sum(live_count) FROM sites"), sum.live_count);
+	assert_int_equal(query(path, "SELECT sum(alloc_bytes) FROM site_stacks"), sum.alloc_bytes);
+	assert_int_equal(query(path, "SELECT sum(alloc_count) FROM sites"), sum.alloc_count);
+	assert_int_equal(query(path, "SELECT sum(peak_bytes) FROM sites"), sum.peak_bytes);
+	assert_int_equal(query(path, "SELECT live_bytes FROM sites LIMIT 1"),
+			 query(path, "SELECT sum(live_bytes) FROM site_stacks WHERE stack LIKE "
+				     "'%;Cache::insert(%Session>)'"));
+	assert_int_equal(query(path, "SELECT live_bytes FROM timeline ORDER BY second DESC LIMIT 1"),
+			 sum.live_bytes);
+	assert_int_equal(query(path, "SELECT max(rss_bytes) / 1048576 FROM timeline"), 1185);
+	assert_int_equal(query(path, "SELECT value FROM heap WHERE key = 'live_bytes'"), sum.live_bytes);
 	assert_int_equal(query(path, "SELECT count(*) FROM frames WHERE function IS NULL"), 0);
-	assert_int_equal(query(path, "PRAGMA user_version"), 1);
+	assert_int_equal(query(path, "PRAGMA user_version"), 2);
 	assert_int_equal(query(path, "PRAGMA application_id"), 0x6b696c6e);
 }
 
@@ -444,6 +567,10 @@ int main(void)
 		cmocka_unit_test(test_round_trip_of_nothing),
 		cmocka_unit_test(test_round_trip_of_extremes),
 		cmocka_unit_test(test_replaces_and_follows_links),
+		cmocka_unit_test(test_round_trip_of_a_long_heap),
+		cmocka_unit_test(test_round_trip_of_heap_counters),
+		cmocka_unit_test(test_round_trip_of_heap_facts),
+		cmocka_unit_test(test_old_schema),
 		cmocka_unit_test(test_views),
 		cmocka_unit_test(test_child_writes),
 		cmocka_unit_test(test_child_tells_errors),

@@ -57,15 +57,17 @@ static void test_flipped(void **state)
 	_cleanup_free_ unsigned char *bytes = NULL;
 	uint64_t random = 0x6b696c6e;
 	unsigned refused = 0;
-	size_t size;
+	size_t size, schema;
 
 	bytes = load(path, &size);
+	schema = (size_t)((unsigned char *)memmem(bytes, size, "CREATE VIEW", 11) - bytes) / 4096 * 4096;
 	for (size_t i = 0; i < FLIPS; i++) {
 		_cleanup_profile_ struct profile *read = NULL;
-		/* The first third in the header and the schema, where it hurts most. */
-		size_t at = next_random(&random) % (i < FLIPS / 3 ? 4096 : size);
+		/* The first third in the header and in a page of the schema, where it hurts most. */
+		size_t at = next_random(&random) % (i < FLIPS / 6 ? 100 : i < FLIPS / 3 ? 4096 : size);
 		unsigned char flip = (unsigned char)(1 + next_random(&random) % 255);
 
+		at += i >= FLIPS / 6 && i < FLIPS / 3 ? schema : 0;
 		bytes[at] ^= flip;
 		store(target, bytes, size);
 		if (!reads_as_fixture_or_refuses(target))
@@ -265,6 +267,56 @@ static void test_hostile_values(void **state)
 	assert_refused("UPDATE module SET id = 70000 WHERE id = 17", value);
 }
 
+static void test_hostile_heap(void **state)
+{
+	static const char value[] = "a value that kiln does not write", live[] = "more is live";
+
+	assert_refused("UPDATE heap_stack SET parent = id WHERE id = 5", value);
+	assert_refused("UPDATE heap_stack SET parent = 9 WHERE id = 5", value);
+	assert_refused("UPDATE heap_stack SET parent = -1 WHERE id = 5", value);
+	assert_refused("UPDATE heap_stack SET frame = 0 WHERE id = 5", value);
+	assert_refused("UPDATE heap_stack SET frame = 1 << 40 WHERE id = 5", value);
+	assert_refused("UPDATE heap_stack SET id = id + 1 WHERE id = (SELECT max(id) FROM heap_stack)",
+		       "not numbered");
+	assert_refused(
+		"UPDATE heap_stack SET frame = (SELECT id FROM frame WHERE module = 4) WHERE parent > 0",
+		"an end of a stack");
+	assert_refused("UPDATE heap_stack SET live_bytes = alloc_bytes + 1 WHERE alloc_count > 0", live);
+	assert_refused("UPDATE heap_stack SET live_count = alloc_count + 1 WHERE alloc_count > 0", live);
+	assert_refused("UPDATE heap_stack SET peak_bytes = alloc_bytes + 1 WHERE alloc_count > 0", live);
+	assert_refused("UPDATE heap_stack SET alloc_bytes = -1 WHERE alloc_count > 0", value);
+	assert_refused("UPDATE heap_stack SET alloc_bytes = 5.5 WHERE alloc_count > 0", value);
+	assert_refused("UPDATE heap_stack SET live_bytes = NULL WHERE id = 3", value);
+	assert_refused("UPDATE heap_stack SET alloc_bytes = 1 WHERE alloc_count = 0", "without blocks");
+	assert_refused("UPDATE heap_stack SET alloc_bytes = 9223372036854775807 WHERE alloc_count > 0",
+		       "impossibly much");
+	assert_refused("UPDATE heap_stack SET alloc_count = 9223372036854775807 WHERE alloc_count > 0",
+		       "impossibly much");
+	assert_refused("DELETE FROM heap", "no heap");
+	assert_refused("DELETE FROM heap; DELETE FROM heap_stack", "no heap");
+	assert_refused("UPDATE heap SET value = 'guessed' WHERE key = 'mode'", value);
+	assert_refused("UPDATE heap SET value = -1 WHERE key = 'allocs'", value);
+	assert_refused("UPDATE heap SET value = x'00' WHERE key = 'why'", value);
+	assert_refused("UPDATE heap SET value = 1 << 32 WHERE key = 'slots'", value);
+	assert_refused("UPDATE heap_point SET id = id + 1 WHERE id = (SELECT max(id) FROM heap_point)",
+		       "not numbered");
+	assert_refused("UPDATE heap_point SET time_ns = 9000000000000000000 WHERE id = 7", value);
+	assert_refused("UPDATE heap_point SET time_ns = -1 WHERE id = 7", value);
+	assert_refused("UPDATE heap_point SET length_ns = 7 WHERE id = 7", "no such length");
+	assert_refused("UPDATE heap_point SET live_bytes = -1 WHERE id = 7", value);
+	assert_refused("UPDATE heap_point SET rss_bytes = 'x' WHERE id = 7", value);
+	assert_refused("UPDATE heap_point SET allocs = NULL WHERE id = 7", value);
+}
+
+/* More stacks in a chain than any can have frames. */
+static void test_hostile_depth(void **state)
+{
+	assert_refused(
+		"DELETE FROM heap_stack; WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n "
+		"WHERE i < 9000) INSERT INTO heap_stack SELECT i, i - 1, 1, 0, 0, 0, 0, 0 FROM n",
+		"too deep");
+}
+
 /* Interior pages that point at each other: found before anything is read. */
 static void test_hostile_pages(void **state)
 {
@@ -297,6 +349,9 @@ static void test_checksum(void **state)
 	assert_noticed("UPDATE lost SET count = 1 WHERE id = 1");
 	assert_noticed("DELETE FROM event WHERE id = 1");
 	assert_noticed("INSERT INTO meta VALUES('more', 1)");
+	assert_noticed("UPDATE heap SET value = value + 1 WHERE key = 'live_bytes'");
+	assert_noticed("UPDATE heap_stack SET live_bytes = live_bytes - 1 WHERE live_bytes > 0");
+	assert_noticed("UPDATE heap_point SET rss_bytes = rss_bytes + 1 WHERE id = 7");
 	/* Not by one who knows it; then what is read is still sound: the sums are made anew. */
 	change("UPDATE function SET self = 1 << 60, total = 3; UPDATE stack_end SET samples = 7", true);
 	assert_no_error(snapshot_read(target, &read));
@@ -307,7 +362,7 @@ static void test_unknown_facts_are_skipped(void **state)
 {
 	_cleanup_profile_ struct profile *read = NULL;
 
-	change("INSERT INTO meta VALUES('colour', 'green')", true);
+	change("INSERT INTO meta VALUES('colour', 'green'); INSERT INTO heap VALUES('colour', 'red')", true);
 	assert_no_error(snapshot_read(target, &read));
 	assert_equal(fixture, read);
 }
@@ -344,6 +399,8 @@ int main(void)
 		cmocka_unit_test(test_newer),
 		cmocka_unit_test(test_hostile_schema),
 		cmocka_unit_test(test_hostile_values),
+		cmocka_unit_test(test_hostile_heap),
+		cmocka_unit_test(test_hostile_depth),
 		cmocka_unit_test(test_hostile_pages),
 		cmocka_unit_test(test_checksum),
 		cmocka_unit_test(test_unknown_facts_are_skipped),

@@ -27,6 +27,10 @@ static struct {
 	uint64_t stack[STACK_WORDS];
 	uint64_t exec_count;
 	unsigned reads;
+	uint64_t site;
+	struct {
+		uint64_t slot, pc;
+	} returns[2];
 } world;
 
 static void *walk_get_mappings(void)
@@ -64,6 +68,23 @@ static long walk_read_stack(__u64 *ret, uint32_t bytes, uint64_t address)
 	if (address < STACK_BASE || address + bytes > STACK_BASE + sizeof(world.stack))
 		return -14;
 	memcpy(ret, (uint8_t *)world.stack + (address - STACK_BASE), bytes);
+	return 0;
+}
+
+static int walk_is_site(uint64_t frame)
+{
+	return frame == world.site;
+}
+
+/* The thread's pending returns. */
+static uint64_t walk_find_return(uint64_t low, uint64_t high, __u64 *ret_slot)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		if (world.returns[i].slot >= low && world.returns[i].slot < high) {
+			*ret_slot = world.returns[i].slot;
+			return world.returns[i].pc;
+		}
+	}
 	return 0;
 }
 
@@ -434,6 +455,36 @@ static void test_jit_trampoline_and_no_table(void **state)
 	assert_int_equal(frames[1], FRAME(MODULE + 1, 0x3020));
 }
 
+/* The real return address stands in the thread's list of pending returns. */
+static void test_trampoline_is_left(void **state)
+{
+	uint64_t page = CODE + 0x200000;
+
+	mapping_add(page, page + 0x1000, page, MODULE_ANONYMOUS, MAPPING_TRAMPOLINE);
+	/* as a caller: its slot on the stack is the one that was replaced */
+	world.stack[0] = page;
+	world.returns[0].slot = STACK_BASE;
+	world.returns[0].pc = CODE + 0x401;
+	walk_all(CODE + 0x10, STACK_BASE, 0);
+	assert_int_equal(walk.end, STACK_COMPLETE);
+	assert_int_equal(walk.count, 2);
+	assert_frame(1, CODE + 0x401);
+	/* of another slot: not this one's */
+	world.returns[0].slot = STACK_BASE + 8;
+	walk_all(CODE + 0x10, STACK_BASE, 0);
+	assert_int_equal(walk.end, STACK_TRAMPOLINE);
+	/* a sample in the trampoline itself, which has pushed three registers */
+	walk_all(page + 0x10, STACK_BASE + 16 - 24, 0);
+	assert_int_equal(walk.end, STACK_COMPLETE);
+	assert_int_equal(walk.count, 2);
+	assert_int_equal(frames[0], FRAME(MODULE_ANONYMOUS, page + 0x10));
+	assert_frame(1, CODE + 0x401);
+	/* a real address that is none */
+	world.returns[0].pc = 0x1234;
+	walk_all(page + 0x10, STACK_BASE, 0);
+	assert_int_equal(walk.end, STACK_TRAMPOLINE);
+}
+
 static void test_many_mappings(void **state)
 {
 	/* every number of mappings, every one of them found, every hole between them not */
@@ -594,6 +645,7 @@ int main(void)
 		walker_test(test_return_at_the_very_end),
 		walker_test(test_leaf_is_looked_up_exactly),
 		walker_test(test_jit_trampoline_and_no_table),
+		walker_test(test_trampoline_is_left),
 		walker_test(test_many_mappings),
 		walker_test(test_truncation_keeps_the_leaf),
 		walker_test(test_the_deepest_whole_stack),

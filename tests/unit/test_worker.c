@@ -10,13 +10,17 @@
 #include "base/channel.h"
 #include "base/cleanup.h"
 #include "bpf/events.h"
+#include "bpf/heap_events.h"
 #include "bpf/table.h"
+#include "symbolizer/allocators.h"
 #include "symbolizer/modules.h"
 #include "symbolizer/sandbox.h"
 #include "symbolizer/symbolizer.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <gnu/libc-version.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,11 +45,15 @@ struct world {
 	pid_t worker;
 	uint64_t size; /* of this program's file */
 	/* What came. */
-	size_t named, infos, tables, stuck, closed;
+	size_t named, infos, tables, hooks, stuck, closed;
 	size_t wanted; /* names; then the loop ends */
 	bool until_stuck, until_table, kill_at_name, replace_at_stuck;
 	struct info_message info;
 	struct table_message table;
+	struct {
+		struct hooks_message message;
+		struct hook_proposal proposals[HOOK_PROPOSALS_MAX];
+	} proposed; /* the last that came */
 	int memfd;
 	uint64_t *offsets, *starts;
 	char (*functions)[64];
@@ -115,6 +123,15 @@ static void on_probe_message(void *arg, struct message *message)
 {
 	struct world *world = arg;
 
+	if (message->type == SYMBOLIZER_HOOKS) {
+		assert_in_range(message->length, sizeof(world->proposed.message), sizeof(world->proposed));
+		memcpy(&world->proposed, message->payload, message->length);
+		assert_int_equal(message->length, hooks_message_length(&world->proposed.message));
+		/* Its table is still to come. */
+		assert_int_equal(world->hooks, world->tables);
+		world->hooks++;
+		return;
+	}
 	assert_int_equal(message->type, SYMBOLIZER_TABLE);
 	assert_int_equal(message->length, sizeof(world->table));
 	memcpy(&world->table, message->payload, sizeof(world->table));
@@ -281,6 +298,52 @@ static void test_table(void **state)
 	assert_int_equal(world.table.status, TABLE_BAD);
 	assert_true(world.table.why[0] != '\0');
 	assert_int_equal(world.memfd, -1);
+	stop_world(&world);
+}
+
+static void ask_table(struct world *world, uint32_t id)
+{
+	struct build_message build = {id};
+
+	cleanup_close(&world->memfd);
+	world->memfd = -1;
+	assert_null(channel_send(world->probe, SYMBOLIZER_BUILD, &build, sizeof(build), NULL, 0));
+	run(world);
+	assert_int_equal(world->table.module, id);
+}
+
+/* libc has an allocator, that is told before its table; an unknown module, and what is no file, has none. */
+static void test_hooks(void **state)
+{
+	struct module_message kernel = {MODULE + 2, MODULE_KIND_KERNEL};
+	const struct hook_proposal *proposals;
+	struct world world;
+	Dl_info libc;
+	int fd;
+
+	assert_true(dladdr((void *)gnu_get_libc_version, &libc) != 0);
+	start_world(&world, 0);
+	start_worker(&world);
+	world.until_table = true;
+	hand_over(&world, MODULE + 1, libc.dli_fname);
+	ask_table(&world, MODULE + 1);
+	assert_int_equal(world.table.status, TABLE_OK);
+	assert_int_equal(world.hooks, 1);
+	assert_int_equal(world.proposed.message.module, MODULE + 1);
+	assert_int_equal(world.proposed.message.is_go, 0);
+	assert_in_range(world.proposed.message.count, 5, 32);
+	proposals = world.proposed.proposals;
+	for (uint32_t i = 0; i < world.proposed.message.count; i++) {
+		assert_int_equal(proposals[i].flags, 0);
+		assert_in_range(proposals[i].kind, HEAP_MALLOC, HEAP_KINDS - 1);
+	}
+	fd = open(libc.dli_fname, O_RDONLY | O_CLOEXEC);
+	assert_null(channel_send(world.probe, SYMBOLIZER_MODULE, &kernel, sizeof(kernel), &fd, 1));
+	close(fd);
+	ask_table(&world, MODULE + 2);
+	ask_table(&world, 77);
+	assert_int_equal(world.tables, 3);
+	assert_int_equal(world.hooks, 1);
 	stop_world(&world);
 }
 
@@ -616,7 +679,7 @@ int main(void)
 		cmocka_unit_test(test_killed_worker),	cmocka_unit_test(test_silent_worker),
 		cmocka_unit_test(test_set_aside),	cmocka_unit_test(test_lies),
 		cmocka_unit_test(test_hostile_strings), cmocka_unit_test(test_hostile_requests),
-		cmocka_unit_test(test_sandbox),
+		cmocka_unit_test(test_sandbox),		cmocka_unit_test(test_hooks),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

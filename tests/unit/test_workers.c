@@ -3,6 +3,7 @@
 
 #include "base/channel.h"
 #include "base/cleanup.h"
+#include "bpf/heap_events.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -34,13 +35,32 @@ enum behaviour {
 	SAYS_WHY_WITH_ESCAPES,
 	OK_WITHOUT_TABLE,
 	BABBLES,
+	PROPOSES,
+	PROPOSES_MOST,
+	PROPOSES_AND_CRASHES_ONCE,
+	PROPOSES_GO,
+	PROPOSES_NOTHING,
+	PROPOSES_FOR_ANOTHER,
+	PROPOSES_WITHOUT_HEADER,
+	PROPOSES_TOO_SHORT,
+	PROPOSES_TOO_LONG,
+	PROPOSES_TOO_MANY,
+	PROPOSES_TWICE,
+	PROPOSES_WITHOUT_KIND,
+	PROPOSES_UNKNOWN_KIND,
+	PROPOSES_KIND_OF_WRAPPER,
+	PROPOSES_BOTH_FLAGS,
+	PROPOSES_UNKNOWN_FLAG,
+	PROPOSES_WITHOUT_NAME,
+	PROPOSES_ENDLESS,
+	PROPOSES_AFTER_TABLE,
 	MODULES,
 };
 
 /* Shared with the workers, who have nothing else. */
 static struct shared {
 	unsigned builds[MODULES], names_starts, names_modules;
-	bool names_babbles;
+	bool names_babbles, names_proposes, names_die;
 } * shared;
 
 struct packet {
@@ -79,12 +99,70 @@ static void answer(int fd, uint32_t module, uint32_t status, const char *why, bo
 		;
 }
 
+/* What a worker may say, spoiled as the module wants it. */
+static void propose(int fd, uint32_t module)
+{
+	static struct {
+		uint32_t type, reserved;
+		struct hooks_message hooks;
+		struct hook_proposal proposals[HOOK_PROPOSALS_MAX + 1];
+	} packet;
+	uint32_t count = module == PROPOSES_GO || module == PROPOSES_NOTHING ? 0
+			 : module == PROPOSES_MOST			     ? HOOK_PROPOSALS_MAX
+			 : module == PROPOSES_TOO_MANY			     ? HOOK_PROPOSALS_MAX + 1
+									     : 2;
+	size_t length = 8 + sizeof(packet.hooks) + count * sizeof(packet.proposals[0]);
+
+	packet.type = SYMBOLIZER_HOOKS;
+	packet.hooks = (struct hooks_message){
+		.module = module == PROPOSES_FOR_ANOTHER ? GOOD : module,
+		.count = count,
+		.is_go = module == PROPOSES_GO ? 77 : 0,
+		.reserved = 5,
+	};
+	for (uint32_t i = 0; i < count; i++)
+		packet.proposals[i] = (struct hook_proposal){.start = i * 0x100,
+							     .length = 0x80,
+							     .kind = i ? HEAP_FREE : 0,
+							     .flags = i ? 0 : HOOK_WRAPPER,
+							     .name = "operator\033new"};
+	if (module == PROPOSES)
+		memset(packet.proposals[1].name, 'x', sizeof(packet.proposals[1].name));
+	packet.proposals[0].kind = module == PROPOSES_KIND_OF_WRAPPER ? HEAP_MALLOC : 0;
+	packet.proposals[1].kind = module == PROPOSES_WITHOUT_KIND   ? 0
+				   : module == PROPOSES_UNKNOWN_KIND ? HEAP_KINDS
+								     : HEAP_FREE;
+	packet.proposals[0].flags = module == PROPOSES_BOTH_FLAGS ? HOOK_WRAPPER | HOOK_LIES : HOOK_WRAPPER;
+	packet.proposals[1].flags = module == PROPOSES_UNKNOWN_FLAG ? 8
+				    : module == PROPOSES_MOST	    ? HOOK_THROWS
+								    : HOOK_LIES;
+	if (module == PROPOSES_WITHOUT_NAME)
+		packet.proposals[1].name[0] = '\0';
+	if (module == PROPOSES_ENDLESS)
+		packet.proposals[1].start = UINT64_MAX - 0x7f;
+	if (module == PROPOSES_WITHOUT_HEADER)
+		length = 8 + sizeof(packet.hooks) - 1;
+	length += module == PROPOSES_TOO_LONG ? 8 : module == PROPOSES_TOO_SHORT ? -8 : 0;
+	while (send(fd, &packet, length, 0) < 0 && errno == EAGAIN)
+		;
+}
+
 static void build(int fd, uint32_t module)
 {
 	size_t whole = sizeof(struct table_message);
 	unsigned number = ++shared->builds[module];
 
+	if (module >= PROPOSES && module != PROPOSES_AFTER_TABLE)
+		propose(fd, module);
 	switch (module) {
+	case PROPOSES_TWICE:
+		propose(fd, module);
+		break;
+	case PROPOSES_AFTER_TABLE:
+		answer(fd, module, TABLE_OK, "", true, whole);
+		propose(fd, module);
+		return;
+	case PROPOSES_AND_CRASHES_ONCE:
 	case CRASHES_ONCE:
 		if (number > 1) {
 			answer(fd, module, TABLE_OK, "", true, whole);
@@ -116,8 +194,9 @@ static void build(int fd, uint32_t module)
 		for (;;)
 			answer(fd, module, TABLE_OK, "", true, whole);
 	default:
-		answer(fd, module, TABLE_OK, "", true, whole);
+		break;
 	}
+	answer(fd, module, TABLE_OK, "", true, whole);
 }
 
 /* Blocking reads of a socket that does not block: the test's worker has nothing else to do. */
@@ -130,6 +209,10 @@ static int worker_main(int probe_fd, int kiln_fd)
 	if (kiln_fd >= 0) {
 		shared->names_starts++;
 		shared->names_modules = 0;
+		if (shared->names_die)
+			_exit(3);
+		if (shared->names_proposes && shared->names_starts == 1)
+			propose(probe_fd, HANGS);
 		if (shared->names_babbles && shared->names_starts == 1)
 			answer(probe_fd, GOOD, TABLE_OK, "", true, sizeof(struct table_message));
 	}
@@ -150,10 +233,15 @@ struct fixture {
 	struct workers *workers;
 	int null;
 	struct {
-		unsigned answers, tables;
+		unsigned answers, tables, hooks;
 		char why[128];
 	} modules[MODULES];
-	unsigned answers, sockets, pids_changes;
+	unsigned answers, sockets, pids_changes, given_up;
+	const char *given_up_what;
+	struct {
+		struct hooks_message message;
+		struct hook_proposal proposals[HOOK_PROPOSALS_MAX];
+	} hooks; /* the last that came */
 	uint32_t generation;
 	time_t give_up;
 };
@@ -169,6 +257,27 @@ static void on_table(void *arg, uint32_t module, int fd, const char *why)
 	snprintf(fixture->modules[module].why, sizeof(fixture->modules[module].why), "%s", why);
 	if (fd >= 0)
 		close(fd);
+}
+
+static void on_hooks(void *arg, uint32_t module, const struct hooks_message *message)
+{
+	struct fixture *fixture = arg;
+
+	assert_in_range(module, GOOD, MODULES - 1);
+	assert_int_equal(message->module, module);
+	assert_in_range(message->count, 0, HOOK_PROPOSALS_MAX);
+	/* Before the table. */
+	assert_int_equal(fixture->modules[module].answers, 0);
+	fixture->modules[module].hooks++;
+	memcpy(&fixture->hooks, message, sizeof(*message) + message->count * sizeof(message->proposals[0]));
+}
+
+static void on_given_up(void *arg, const char *what)
+{
+	struct fixture *fixture = arg;
+
+	fixture->given_up++;
+	fixture->given_up_what = what;
 }
 
 static void on_names_socket(void *arg, int fd, uint32_t generation)
@@ -192,6 +301,16 @@ static const struct workers_ops ops = {
 	.table = on_table,
 	.names_socket = on_names_socket,
 	.pids = on_pids,
+	.hooks = on_hooks,
+	.given_up = on_given_up,
+	.deadline_ms = 300,
+};
+
+/* As a probe that wants to know neither. */
+static const struct workers_ops few_ops = {
+	.table = on_table,
+	.names_socket = on_names_socket,
+	.pids = on_pids,
 	.deadline_ms = 300,
 };
 
@@ -211,7 +330,7 @@ static void on_tick(void *arg)
 	loop_quit(fixture->loop, 0);
 }
 
-static int set_up(void **state)
+static int set_up_with(void **state, const struct workers_ops *with)
 {
 	struct fixture *fixture = calloc(1, sizeof(*fixture));
 	struct error *error;
@@ -225,12 +344,22 @@ static int set_up(void **state)
 	sigaddset(&signals, SIGCHLD);
 	assert_null(loop_add_signals(fixture->loop, &signals, on_signal, fixture));
 	assert_null(loop_add_timer(fixture->loop, 2, 2, on_tick, fixture, &fixture->timer));
-	error = workers_start(fixture->loop, worker_main, &ops, fixture, &fixture->workers);
+	error = workers_start(fixture->loop, worker_main, with, fixture, &fixture->workers);
 	if (error)
 		fail_msg("%s", error_get_message(error));
 	fixture->give_up = time(NULL) + 20;
 	*state = fixture;
 	return 0;
+}
+
+static int set_up(void **state)
+{
+	return set_up_with(state, &ops);
+}
+
+static int set_up_with_few(void **state)
+{
+	return set_up_with(state, &few_ops);
 }
 
 static int tear_down(void **state)
@@ -271,9 +400,9 @@ static void add(struct fixture *fixture, uint32_t module, uint64_t size_bytes)
 
 static void check_good(struct fixture *fixture, uint32_t module)
 {
+	assert_string_equal(fixture->modules[module].why, "");
 	assert_int_equal(fixture->modules[module].answers, 1);
 	assert_int_equal(fixture->modules[module].tables, 1);
-	assert_string_equal(fixture->modules[module].why, "");
 }
 
 static void test_good(void **state)
@@ -370,6 +499,8 @@ static void test_names_worker_babbles(void **state)
 {
 	struct fixture *fixture = *state;
 
+	while (!shared->names_starts)
+		wait_a_turn(fixture);
 	shared->names_babbles = true;
 	shared->names_starts = 0;
 	workers_restart_names(fixture->workers, GOOD, 1);
@@ -434,9 +565,213 @@ static void test_foreign_child(void **state)
 	assert_true(pids[0] > 0 && pids[1] > 0 && pids[0] != pids[1]);
 }
 
+/* ---- hooks ---- */
+
+static void test_hooks(void **state)
+{
+	struct fixture *fixture = *state;
+	char cut[32];
+
+	add(fixture, PROPOSES, 10);
+	wait_for_answers(fixture, 1);
+	check_good(fixture, PROPOSES);
+	assert_int_equal(fixture->modules[PROPOSES].hooks, 1);
+	assert_int_equal(fixture->hooks.message.count, 2);
+	assert_int_equal(fixture->hooks.message.is_go, 0);
+	assert_int_equal(fixture->hooks.message.reserved, 0);
+	assert_int_equal(fixture->hooks.proposals[0].flags, HOOK_WRAPPER);
+	assert_int_equal(fixture->hooks.proposals[0].kind, 0);
+	assert_string_equal(fixture->hooks.proposals[0].name, "operator?new");
+	assert_int_equal(fixture->hooks.proposals[1].flags, HOOK_LIES);
+	assert_int_equal(fixture->hooks.proposals[1].kind, HEAP_FREE);
+	assert_int_equal(fixture->hooks.proposals[1].start, 0x100);
+	assert_int_equal(fixture->hooks.proposals[1].length, 0x80);
+	/* It came without an end. */
+	memset(cut, 'x', 28);
+	memcpy(cut + 28, "\xe2\x80\xa6", 4);
+	assert_string_equal(fixture->hooks.proposals[1].name, cut);
+	assert_int_equal(fixture->pids_changes, 0);
+}
+
+static void test_most_hooks(void **state)
+{
+	struct fixture *fixture = *state;
+
+	add(fixture, PROPOSES_MOST, 10);
+	wait_for_answers(fixture, 1);
+	check_good(fixture, PROPOSES_MOST);
+	assert_int_equal(fixture->hooks.message.count, HOOK_PROPOSALS_MAX);
+	assert_int_equal(fixture->hooks.proposals[1].flags, HOOK_THROWS);
+	assert_int_equal(fixture->hooks.proposals[HOOK_PROPOSALS_MAX - 1].start, 0xff00);
+}
+
+static void test_go_without_hooks(void **state)
+{
+	struct fixture *fixture = *state;
+
+	add(fixture, PROPOSES_GO, 10);
+	wait_for_answers(fixture, 1);
+	check_good(fixture, PROPOSES_GO);
+	assert_int_equal(fixture->modules[PROPOSES_GO].hooks, 1);
+	assert_int_equal(fixture->hooks.message.count, 0);
+	assert_int_equal(fixture->hooks.message.is_go, 1);
+}
+
+/* The worker dies of the table, and the next one proposes the same: it is told once. */
+static void test_hooks_are_told_once(void **state)
+{
+	struct fixture *fixture = *state;
+
+	add(fixture, PROPOSES_AND_CRASHES_ONCE, 10);
+	wait_for_answers(fixture, 1);
+	check_good(fixture, PROPOSES_AND_CRASHES_ONCE);
+	assert_int_equal(shared->builds[PROPOSES_AND_CRASHES_ONCE], 2);
+	assert_int_equal(fixture->modules[PROPOSES_AND_CRASHES_ONCE].hooks, 1);
+}
+
+/* Who proposes what no worker proposes is somebody's puppet. */
+static void check_bad_hooks(struct fixture *fixture, uint32_t module, unsigned told)
+{
+	check_set_aside(fixture, module);
+	assert_int_equal(fixture->modules[module].hooks, told);
+	assert_int_equal(fixture->modules[GOOD].hooks, 0);
+}
+
+static void test_hooks_twice(void **state)
+{
+	check_bad_hooks(*state, PROPOSES_TWICE, 1);
+}
+
+#define BAD_HOOKS(name, module)                                                                              \
+	static void name(void **state)                                                                       \
+	{                                                                                                    \
+		check_bad_hooks(*state, module, 0);                                                          \
+	}
+BAD_HOOKS(test_no_hooks, PROPOSES_NOTHING)
+BAD_HOOKS(test_hooks_for_another, PROPOSES_FOR_ANOTHER)
+BAD_HOOKS(test_hooks_without_header, PROPOSES_WITHOUT_HEADER)
+BAD_HOOKS(test_hooks_too_short, PROPOSES_TOO_SHORT)
+BAD_HOOKS(test_hooks_too_long, PROPOSES_TOO_LONG)
+BAD_HOOKS(test_too_many_hooks, PROPOSES_TOO_MANY)
+BAD_HOOKS(test_hook_without_kind, PROPOSES_WITHOUT_KIND)
+BAD_HOOKS(test_hook_of_unknown_kind, PROPOSES_UNKNOWN_KIND)
+BAD_HOOKS(test_wrapper_with_kind, PROPOSES_KIND_OF_WRAPPER)
+BAD_HOOKS(test_hook_with_both_flags, PROPOSES_BOTH_FLAGS)
+BAD_HOOKS(test_hook_with_unknown_flag, PROPOSES_UNKNOWN_FLAG)
+BAD_HOOKS(test_hook_without_name, PROPOSES_WITHOUT_NAME)
+BAD_HOOKS(test_hook_without_end, PROPOSES_ENDLESS)
+
+static void test_hooks_after_table(void **state)
+{
+	struct fixture *fixture = *state;
+
+	add(fixture, PROPOSES_AFTER_TABLE, 10);
+	wait_for_answers(fixture, 1);
+	while (!fixture->pids_changes)
+		wait_a_turn(fixture);
+	check_good(fixture, PROPOSES_AFTER_TABLE);
+	assert_int_equal(fixture->modules[PROPOSES_AFTER_TABLE].hooks, 0);
+	add(fixture, GOOD, 10);
+	wait_for_answers(fixture, 2);
+	check_good(fixture, GOOD);
+}
+
+/* In the place of the tables worker, that is asked at this time. */
+static void test_names_worker_proposes(void **state)
+{
+	struct fixture *fixture = *state;
+
+	add(fixture, HANGS, 10);
+	while (!shared->names_starts)
+		wait_a_turn(fixture);
+	shared->names_proposes = true;
+	shared->names_starts = 0;
+	workers_restart_names(fixture->workers, GOOD, 1);
+	while (fixture->sockets < 3)
+		wait_a_turn(fixture);
+	assert_int_equal(fixture->modules[HANGS].hooks, 0);
+}
+
+static void test_hooks_without_op(void **state)
+{
+	struct fixture *fixture = *state;
+
+	add(fixture, PROPOSES, 10);
+	wait_for_answers(fixture, 1);
+	check_good(fixture, PROPOSES);
+	assert_int_equal(fixture->modules[PROPOSES].hooks, 0);
+	assert_int_equal(fixture->pids_changes, 0);
+}
+
+/* ---- workers that are not worth another start ---- */
+
+static void wait_for_no_worker(struct fixture *fixture, int which)
+{
+	pid_t pids[2];
+
+	do {
+		wait_a_turn(fixture);
+		workers_get_pids(fixture->workers, pids);
+	} while (pids[which]);
+}
+
+static void test_names_are_given_up(void **state)
+{
+	struct fixture *fixture = *state;
+	struct error *error;
+
+	shared->names_die = true;
+	workers_restart_names(fixture->workers, GOOD, 1);
+	wait_for_no_worker(fixture, 0);
+	assert_int_equal(fixture->given_up, 1);
+	assert_string_equal(fixture->given_up_what, "names");
+	assert_int_equal(fixture->generation, fixture->sockets);
+	assert_true(shared->names_starts > 2);
+	/* Tables come as before. */
+	error = workers_add_module(fixture->workers, GOOD, MODULE_KIND_FILE, fixture->null, 10, true);
+	assert_non_null(error);
+	error_destroy(error);
+	wait_for_answers(fixture, 1);
+	check_good(fixture, GOOD);
+	assert_int_equal(fixture->given_up, 1);
+}
+
+static void test_tables_are_given_up(void **state)
+{
+	struct fixture *fixture = *state;
+	pid_t pids[2];
+
+	for (unsigned changes = 0; !fixture->given_up; changes = fixture->pids_changes) {
+		workers_get_pids(fixture->workers, pids);
+		assert_true(pids[1] > 0);
+		kill(pids[1], SIGKILL);
+		while (fixture->pids_changes == changes)
+			wait_a_turn(fixture);
+	}
+	workers_get_pids(fixture->workers, pids);
+	assert_int_equal(pids[1], 0);
+	assert_int_equal(fixture->given_up, 1);
+	assert_string_equal(fixture->given_up_what, "unwind tables");
+	add(fixture, GOOD, 10);
+	wait_for_answers(fixture, 1);
+	assert_int_equal(fixture->modules[GOOD].tables, 0);
+	assert_non_null(strstr(fixture->modules[GOOD].why, "too often"));
+}
+
+static void test_given_up_without_op(void **state)
+{
+	struct fixture *fixture = *state;
+
+	shared->names_die = true;
+	workers_restart_names(fixture->workers, GOOD, 1);
+	wait_for_no_worker(fixture, 0);
+	assert_int_equal(fixture->given_up, 0);
+}
+
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST_WITH_FEW(name) cmocka_unit_test_setup_teardown(name, set_up_with_few, tear_down)
+#define TEST(name)	    cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
 		TEST(test_good),
 		TEST(test_crash),
@@ -452,6 +787,30 @@ int main(void)
 		TEST(test_smallest_first),
 		TEST(test_without_table),
 		TEST(test_foreign_child),
+		TEST(test_hooks),
+		TEST(test_most_hooks),
+		TEST(test_go_without_hooks),
+		TEST(test_hooks_are_told_once),
+		TEST(test_hooks_twice),
+		TEST(test_no_hooks),
+		TEST(test_hooks_for_another),
+		TEST(test_hooks_without_header),
+		TEST(test_hooks_too_short),
+		TEST(test_hooks_too_long),
+		TEST(test_too_many_hooks),
+		TEST(test_hook_without_kind),
+		TEST(test_hook_of_unknown_kind),
+		TEST(test_wrapper_with_kind),
+		TEST(test_hook_with_both_flags),
+		TEST(test_hook_with_unknown_flag),
+		TEST(test_hook_without_name),
+		TEST(test_hook_without_end),
+		TEST(test_hooks_after_table),
+		TEST(test_names_worker_proposes),
+		TEST_WITH_FEW(test_hooks_without_op),
+		TEST(test_names_are_given_up),
+		TEST(test_tables_are_given_up),
+		TEST_WITH_FEW(test_given_up_without_op),
 	};
 
 	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

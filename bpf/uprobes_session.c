@@ -1,0 +1,42 @@
+/* uprobe_multi and session links by raw bpf(2): libbpf 1.1 knows neither. */
+#include "bpf/uprobes_internal.h"
+
+#include <errno.h>
+#include <linux/bpf.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* The part of union bpf_attr that BPF_LINK_CREATE reads for uprobe_multi (include/uapi/linux/bpf.h, 6.6).
+ * Kernels that do not know it see that the attach type is none of theirs: EINVAL. */
+struct multi_attr {
+	uint32_t program_fd, target_fd, attach_type, link_flags;
+	uint64_t path, offsets, reference_counters, cookies;
+	uint32_t count, flags, pid, reserved;
+};
+
+struct error *multi_link_create(const struct multi_request *request, int *ret_fd)
+{
+	char path[FD_PATH_BYTES];
+	struct multi_attr attr = {
+		.program_fd = (uint32_t)request->program_fd,
+		.attach_type = request->attach_type,
+		.path = (uintptr_t)path,
+		.offsets = (uintptr_t)request->offsets,
+		.cookies = (uintptr_t)request->cookies,
+		.count = (uint32_t)request->count,
+		.pid = (uint32_t)request->pid,
+	};
+	int fd;
+
+	if (request->count > UINT32_MAX)
+		return error_create(ERROR_GENERAL, E2BIG, NULL, "cannot set probes");
+	fd_path_format(request->file_fd, path);
+	fd = (int)syscall(SYS_bpf, BPF_LINK_CREATE, &attr, sizeof(attr));
+	if (fd < 0 && errno == EINVAL && request->attach_type == ATTACH_UPROBE_SESSION)
+		return error_create(ERROR_UNSUPPORTED, errno, "uprobe sessions are in Linux 6.13 and newer",
+				    "cannot set probes: this kernel has no uprobe sessions");
+	if (fd < 0)
+		return uprobes_refuse(errno, false, "cannot set probes");
+	*ret_fd = fd;
+	return NULL;
+}

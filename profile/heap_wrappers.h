@@ -1,0 +1,23 @@
+/* The code that only passes allocations on (operator new, and what a library puts around malloc): ranges of
+ * modules.
+ *
+ * Invariants: ascending, disjoint, not touching: what overlaps is joined. Errors: false when memory is short.
+ */
+#ifndef KILN_PROFILE_HEAP_WRAPPERS_H
+#define KILN_PROFILE_HEAP_WRAPPERS_H
+
+#include "base/array.h"
+
+struct wrapper_range {
+	uint64_t start, end; /* frames: [start, end) */
+};
+
+struct heap_wrappers {
+	ARRAY(struct wrapper_range)
+	ranges;
+};
+
+bool wrappers_add(struct heap_wrappers *wrappers, uint64_t start, uint64_t end);
+bool wrappers_contain(const struct heap_wrappers *wrappers, uint64_t frame);
+
+#endif
