@@ -41,8 +41,9 @@ uint32_t calltree_add(struct calltree *tree, struct functions *functions, uint32
 		      bool is_inner);
 /* Samples end in a node: counts them there, along its path, and for the path's functions. */
 void calltree_count(struct calltree *tree, struct functions *functions, uint32_t node, uint64_t samples);
-/* Takes them out again, and gives back the nodes that nothing needs any more. */
-void calltree_uncount(struct calltree *tree, struct functions *functions, uint32_t node, uint64_t samples);
+/* Samples that ended in one node end in another one now; gives back the nodes that nothing needs any more. */
+void calltree_move(struct calltree *tree, struct functions *functions, uint32_t from, uint32_t to,
+		   uint64_t samples);
 
 static inline uint64_t calltree_get_key(const struct calltree *tree, uint32_t node)
 {

@@ -4,7 +4,7 @@
 
 bool settling_init(struct profile *profile)
 {
-	uint32_t function = profile_intern_function(profile, MODULE_UNKNOWN, "[unknown]");
+	uint32_t function = functions_intern_text(profile, MODULE_UNKNOWN, "[unknown]");
 
 	if (function == FUNCTION_NONE)
 		return false;
@@ -100,8 +100,7 @@ static bool place_leaf(struct profile *profile, struct leaf *leaf)
 	leaf->tree_node = after;
 	if (after == before || !leaf->settled)
 		return !leaf->must_move;
-	calltree_count(&profile->calltree, &profile->functions, after, leaf->settled);
-	calltree_uncount(&profile->calltree, &profile->functions, before, leaf->settled);
+	calltree_move(&profile->calltree, &profile->functions, before, after, leaf->settled);
 	return !leaf->must_move;
 }
 
