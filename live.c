@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <malloc.h>
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
@@ -427,6 +428,9 @@ static int interface_main(void *arg, int probe_fd)
 
 	/* A key typed for the shell, when the probe has died, must not stop what saves the data. */
 	signal(SIGTTIN, SIG_IGN);
+	/* Large arrays grow in place, and what a merge needs for a moment goes back at once. Without this the
+	 * allocator moves its limit after the first large free, and both stay in the heap as holes. */
+	mallopt(M_MMAP_THRESHOLD, 128 << 10);
 	status = live_print_error(run_interface(live, probe_fd));
 	session_destroy(live->session);
 	loop_destroy(live->loop);

@@ -121,13 +121,37 @@ void calltree_count(struct calltree *tree, struct functions *functions, uint32_t
 	functions_add(functions, nodes[leaf].function, samples, 0);
 }
 
-void calltree_uncount(struct calltree *tree, struct functions *functions, uint32_t number, uint64_t samples)
+static size_t measure_depth(const struct calltree_node *nodes, uint32_t number)
+{
+	size_t depth = 0;
+
+	for (; number; number = nodes[number].parent)
+		depth++;
+	return depth;
+}
+
+/* Where two paths part: there and above nothing changes when samples move from one to the other. */
+static uint32_t find_fork(const struct calltree_node *nodes, uint32_t a, uint32_t b)
+{
+	size_t depth_a = measure_depth(nodes, a), depth_b = measure_depth(nodes, b);
+
+	for (; depth_a > depth_b; depth_a--)
+		a = nodes[a].parent;
+	for (; depth_b > depth_a; depth_b--)
+		b = nodes[b].parent;
+	while (a != b) {
+		a = nodes[a].parent;
+		b = nodes[b].parent;
+	}
+	return a;
+}
+
+static void uncount(struct calltree *tree, struct functions *functions, uint32_t number, uint32_t fork,
+		    uint64_t samples)
 {
 	struct calltree_node *nodes = tree->nodes.items;
 
-	nodes[number].self -= samples;
-	functions_subtract(functions, nodes[number].function, samples, 0);
-	while (number) {
+	while (number != fork) {
 		uint32_t parent = nodes[number].parent;
 
 		nodes[number].total -= samples;
@@ -137,7 +161,34 @@ void calltree_uncount(struct calltree *tree, struct functions *functions, uint32
 			give_back(tree, functions, number);
 		number = parent;
 	}
-	nodes[0].total -= samples;
+}
+
+void calltree_uncount(struct calltree *tree, struct functions *functions, uint32_t node, uint64_t samples)
+{
+	tree->nodes.items[node].self -= samples;
+	functions_subtract(functions, tree->nodes.items[node].function, samples, 0);
+	uncount(tree, functions, node, 0, samples);
+	tree->nodes.items[0].total -= samples;
+}
+
+void calltree_move(struct calltree *tree, struct functions *functions, uint32_t from, uint32_t to,
+		   uint64_t samples)
+{
+	struct calltree_node *nodes = tree->nodes.items;
+	uint32_t fork = find_fork(nodes, from, to);
+
+	for (uint32_t number = to; number != fork; number = nodes[number].parent) {
+		nodes[number].total += samples;
+		if (!nodes[number].is_inner)
+			functions_add(functions, nodes[number].function, 0, samples);
+	}
+	nodes[to].self += samples;
+	nodes[from].self -= samples;
+	if (nodes[to].function != nodes[from].function) {
+		functions_add(functions, nodes[to].function, samples, 0);
+		functions_subtract(functions, nodes[from].function, samples, 0);
+	}
+	uncount(tree, functions, from, fork, samples);
 }
 
 /* A node whose children are summed up: to its parent and its function; or given back. */

@@ -41,8 +41,11 @@ uint32_t calltree_add(struct calltree *tree, struct functions *functions, uint32
 		      bool is_inner);
 /* Samples end in a node: counts them there, along its path, and for the path's functions. */
 void calltree_count(struct calltree *tree, struct functions *functions, uint32_t node, uint64_t samples);
-/* Takes them out again, and gives back the nodes that nothing needs any more. */
+/* Samples have gone from a node: takes them out, and gives back the nodes that nothing needs any more. */
 void calltree_uncount(struct calltree *tree, struct functions *functions, uint32_t node, uint64_t samples);
+/* Samples that ended in one node end in another one now; gives back the nodes that nothing needs any more. */
+void calltree_move(struct calltree *tree, struct functions *functions, uint32_t from, uint32_t to,
+		   uint64_t samples);
 
 /* When most nodes have changed: their self is set by the caller, and all sums are made anew from it. */
 void calltree_sum(struct calltree *tree, struct functions *functions);

@@ -13,7 +13,9 @@
 void functions_deinit(struct functions *functions)
 {
 	index_deinit(&functions->index);
+	index_deinit(&functions->numbers);
 	array_deinit(&functions->items);
+	array_deinit(&functions->free);
 	array_deinit(&functions->order);
 }
 
@@ -33,24 +35,51 @@ static bool is_same(const struct function_entry *a, const struct function_entry 
 	return a->kind == FUNCTION_WITH_NAME ? a->name == b->name : a->address == b->address;
 }
 
+static uint32_t hash_number(uint32_t number)
+{
+	return (uint32_t)hash_u64(number);
+}
+
+/* Room for one more. So that giving a place back cannot fail, there is room for all of them in free. */
+static bool reserve(struct functions *functions)
+{
+	return functions->next_number < FUNCTION_NONE - 1 && index_reserve(&functions->index) &&
+	       index_reserve(&functions->numbers) &&
+	       array_reserve(&functions->items, functions->items.count + 1) &&
+	       array_reserve(&functions->order, functions->order.count + 1) &&
+	       array_reserve(&functions->free, functions->items.count + 1);
+}
+
 static uint32_t intern(struct functions *functions, struct function_entry wanted)
 {
-	uint32_t hash = hash_identity(&wanted), number;
+	uint32_t hash = hash_identity(&wanted), place;
 	uint64_t at = hash;
 
-	while ((number = index_next(&functions->index, hash, &at)))
-		if (is_same(&functions->items.items[number - 1], &wanted))
-			return number - 1;
-	if (functions->items.count >= FUNCTION_NONE - 1 || !index_reserve(&functions->index) ||
-	    !array_reserve(&functions->items, functions->items.count + 1) ||
-	    !array_reserve(&functions->order, functions->order.count + 1))
+	while ((place = index_next(&functions->index, hash, &at)))
+		if (is_same(&functions->items.items[place - 1], &wanted))
+			return place - 1;
+	if (!reserve(functions))
 		return FUNCTION_NONE;
-	number = (uint32_t)functions->items.count;
-	wanted.rank = number;
-	functions->order.items[functions->order.count++] = number;
-	functions->items.items[functions->items.count++] = wanted;
-	index_add(&functions->index, hash, number + 1);
-	return number;
+	place = functions->free.count ? functions->free.items[--functions->free.count]
+				      : (uint32_t)functions->items.count++;
+	wanted.number = functions->next_number++;
+	wanted.rank = (uint32_t)functions->order.count;
+	functions->order.items[functions->order.count++] = place;
+	functions->items.items[place] = wanted;
+	index_add(&functions->index, hash, place + 1);
+	index_add(&functions->numbers, hash_number(wanted.number), place + 1);
+	return place;
+}
+
+uint32_t functions_find(const struct functions *functions, uint32_t number)
+{
+	uint32_t hash = hash_number(number), place;
+	uint64_t at = hash;
+
+	while ((place = index_next(&functions->numbers, hash, &at)))
+		if (functions->items.items[place - 1].number == number)
+			return place - 1;
+	return FUNCTION_NONE;
 }
 
 uint32_t functions_intern(struct functions *functions, uint32_t module, const char *name)
@@ -200,6 +229,29 @@ void functions_sort(struct functions *functions)
 		functions->items.items[functions->order.items[i]].rank = (uint32_t)i;
 }
 
+static void forget(struct functions *functions, uint32_t place)
+{
+	const struct function_entry *entry = &functions->items.items[place];
+
+	swap_ranks(functions, entry->rank, functions->order.count - 1);
+	functions->order.count--;
+	index_remove(&functions->index, hash_identity(entry), place + 1);
+	index_remove(&functions->numbers, hash_number(entry->number), place + 1);
+	functions->free.items[functions->free.count++] = place;
+}
+
+void functions_forget_provisional(struct functions *functions)
+{
+	functions_sort(functions);
+	for (size_t rank = functions->order.count; rank-- > functions->hot;) {
+		uint32_t place = functions->order.items[rank];
+		const struct function_entry *entry = &functions->items.items[place];
+
+		if (entry->kind == FUNCTION_PROVISIONAL && !entry->frames && !entry->nodes)
+			forget(functions, place);
+	}
+}
+
 uint32_t functions_new_epoch(struct functions *functions)
 {
 	if (++functions->epoch)
@@ -211,9 +263,9 @@ uint32_t functions_new_epoch(struct functions *functions)
 
 /* ---- text ---- */
 
-const char *functions_get_name(struct profile *profile, uint32_t number)
+const char *functions_get_name(struct profile *profile, uint32_t function)
 {
-	struct function_entry *entry = &profile->functions.items.items[number];
+	struct function_entry *entry = &profile->functions.items.items[function];
 	_cleanup_free_ char *text = NULL;
 	const struct module_entry *module;
 	uint64_t address = entry->address;
@@ -238,25 +290,33 @@ const char *functions_get_name(struct profile *profile, uint32_t number)
 int functions_compare_names(struct profile *profile, uint32_t a, uint32_t b)
 {
 	int order = strcmp(functions_get_name(profile, a), functions_get_name(profile, b));
+	const struct function_entry *items = profile->functions.items.items;
 
-	return order ? order : (a > b) - (a < b);
+	return order ? order : (items[a].number > items[b].number) - (items[a].number < items[b].number);
 }
 
 /* ---- profile.h ---- */
 
-uint32_t profile_intern_function(struct profile *profile, uint32_t module, const char *name)
+uint32_t functions_intern_text(struct profile *profile, uint32_t module, const char *text)
 {
-	const char *interned = strings_intern(&profile->strings, name, SIZE_MAX);
+	const char *interned = strings_intern(&profile->strings, text, SIZE_MAX);
 
 	if (!interned || !modules_intern(&profile->modules, &profile->strings, module))
 		return FUNCTION_NONE;
 	return functions_intern(&profile->functions, module, interned);
 }
 
+uint32_t profile_intern_function(struct profile *profile, uint32_t module, const char *name)
+{
+	uint32_t place = functions_intern_text(profile, module, name);
+
+	return place == FUNCTION_NONE ? FUNCTION_NONE : profile->functions.items.items[place].number;
+}
+
 uint32_t profile_count_functions(const struct profile *profile)
 {
 	profile_settle(profile);
-	return (uint32_t)profile->functions.items.count;
+	return profile->functions.next_number;
 }
 
 struct function profile_get_function(const struct profile *profile, uint32_t number)
@@ -264,15 +324,21 @@ struct function profile_get_function(const struct profile *profile, uint32_t num
 	const struct function_entry *entry;
 	const struct module_entry *module;
 	const struct frame_entry *best;
+	uint32_t place;
 
 	profile_settle(profile);
-	if (number >= profile->functions.items.count)
-		return (struct function){.name = "", .module_name = "", .file = ""};
-	entry = &profile->functions.items.items[number];
+	place = functions_find(&profile->functions, number);
+	if (place == FUNCTION_NONE)
+		return (struct function){
+			.name = number < profile->functions.next_number ? "[gone]" : "",
+			.module_name = "",
+			.file = "",
+		};
+	entry = &profile->functions.items.items[place];
 	module = modules_find(&profile->modules, entry->module);
-	best = &profile->stacks.frames.items[names_get_best((struct profile *)profile, number)];
+	best = &profile->stacks.frames.items[names_get_best((struct profile *)profile, place)];
 	return (struct function){
-		.name = functions_get_name((struct profile *)profile, number),
+		.name = functions_get_name((struct profile *)profile, place),
 		.module = entry->module,
 		.module_name = module ? module->public.name : "",
 		.file = best->file ? best->file : "",
@@ -287,7 +353,9 @@ uint32_t profile_get_function_by_self(const struct profile *profile, uint32_t ra
 {
 	profile_settle(profile);
 	functions_sort(&((struct profile *)profile)->functions);
-	return rank < profile->functions.order.count ? profile->functions.order.items[rank] : FUNCTION_NONE;
+	if (rank >= profile->functions.order.count)
+		return FUNCTION_NONE;
+	return profile->functions.items.items[profile->functions.order.items[rank]].number;
 }
 
 uint32_t profile_count_hot(const struct profile *profile)

@@ -6,6 +6,10 @@
  * moves a function by swaps with the outermost one of each value that it passes: O(log n) for each such
  * value. When that are too many, as with bytes, which are all distinct, the list is sorted at its next
  * reader.
+ *
+ * Inside, a function is its place in items. The place of a provisional one that has gone is used again, so
+ * that names that come late cost no memory for ever. What is handed out (profile.h) is its number, which is
+ * not.
  */
 #ifndef KILN_PROFILE_FUNCTIONS_H
 #define KILN_PROFILE_FUNCTIONS_H
@@ -25,6 +29,7 @@ struct function_entry {
 	const char *module_name; /* that the name was made with */
 	uint64_t address;
 	uint64_t self, total;
+	uint32_t number; /* never used again */
 	uint32_t module;
 	uint32_t rank;	  /* place in the list */
 	uint32_t nodes;	  /* first call tree node */
@@ -37,11 +42,15 @@ struct function_entry {
 };
 
 struct functions {
-	struct index index;
+	struct index index;   /* by identity: place + 1 */
+	struct index numbers; /* by number: place + 1 */
 	ARRAY(struct function_entry)
 	items;
 	ARRAY(uint32_t)
-	order;	      /* function numbers, the list */
+	free; /* places */
+	ARRAY(uint32_t)
+	order; /* places, the list */
+	uint32_t next_number;
 	uint32_t hot; /* with self or total */
 	uint32_t epoch;
 	bool is_unsorted; /* order is; nothing else */
@@ -52,6 +61,12 @@ void functions_deinit(struct functions *functions);
 uint32_t functions_intern(struct functions *functions, uint32_t module, const char *name);
 uint32_t functions_intern_address(struct functions *functions, uint32_t module, uint64_t address,
 				  enum function_kind kind);
+/* By its text. */
+uint32_t functions_intern_text(struct profile *profile, uint32_t module, const char *text);
+/* The place of a number; FUNCTION_NONE: it has gone, or never was. */
+uint32_t functions_find(const struct functions *functions, uint32_t number);
+/* Gives back the places of the provisional functions that nothing belongs to any more. */
+void functions_forget_provisional(struct functions *functions);
 void functions_add(struct functions *functions, uint32_t function, uint64_t self, uint64_t total);
 void functions_subtract(struct functions *functions, uint32_t function, uint64_t self, uint64_t total);
 /* Sets self and total of all to 0. */

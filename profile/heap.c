@@ -208,10 +208,13 @@ void heap_share_frames(struct heap *heap)
 
 	for (; heap->frames_known < stacks->frames.count; heap->frames_known++) {
 		uint64_t frame = stacks->frames.items[heap->frames_known].word;
+		uint32_t number = stacks_intern_frame(heap->owner, frame);
 
 		/* Without memory: again with the next update. */
-		if (!stacks_intern_frame(heap->owner, frame) ||
-		    !names_copy(heap->profile, heap->owner, frame))
+		if (!number)
+			return;
+		heap->owner->stacks.frames.items[number].is_kept = true;
+		if (!names_copy(heap->profile, heap->owner, frame))
 			return;
 	}
 }
@@ -256,12 +259,14 @@ void heap_get_function(const struct heap *heap, uint32_t function, struct heap_f
 {
 	const struct heap_figures none = {0};
 	const struct profile *profile = heap->profile;
+	uint32_t place;
 
 	profile_settle(profile);
 	*ret = none;
-	if (function >= profile->functions.items.count)
+	place = functions_find(&profile->functions, function);
+	if (place == FUNCTION_NONE)
 		return;
-	for (uint32_t frame = profile->functions.items.items[function].frames; frame;
+	for (uint32_t frame = profile->functions.items.items[place].frames; frame;
 	     frame = profile->stacks.frames.items[frame].next_of_function)
 		if (frame < heap->frame_numbers.count)
 			add_change(ret, &none, &heap->frame_sums.items[heap->frame_numbers.items[frame]]);

@@ -40,10 +40,14 @@ struct profile {
 
 /* ---- names.c, for stacks.c and settle.c ---- */
 
-bool names_init_frame(struct profile *profile, uint32_t number, struct frame_entry *entry);
+bool names_init_frame(struct profile *profile, struct frame_entry *entry);
 void names_link_frame(struct profile *profile, uint32_t number);
 /* The function of a frame; a provisional one is made when it has none. FUNCTION_NONE when memory is short. */
 uint32_t names_get_function(struct profile *profile, uint32_t frame);
+/* For stacks_drop_frames(): the lists of frames that wait to be asked take the new numbers … */
+void names_renumber_unasked(struct profile *profile);
+/* … and when the frames stand at their new places, the functions' lists are made anew. */
+void names_join_again(struct profile *profile);
 /* Samples end in a frame: may change which line its function shows. count may be negative (as two's
  * complement). */
 void names_add_self(struct profile *profile, uint32_t frame, uint64_t count);

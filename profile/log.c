@@ -21,7 +21,7 @@ struct log_chunk {
 	struct packed_entry entries[CHUNK_ENTRIES];
 };
 
-static const size_t level_limits[LOG_LEVELS] = {2 << 20, 256 << 10, 256 << 10, 256 << 10, SIZE_MAX};
+static const size_t level_limits[LOG_LEVELS] = {256 << 10, 64 << 10, 64 << 10, 64 << 10, SIZE_MAX};
 
 void log_init(struct sample_log *log)
 {

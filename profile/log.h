@@ -3,9 +3,10 @@
  *
  * Levels: samples as they came; then one entry for each (second, stack, mode); then 16 s, 256 s, 4096 s
  * instead of the second. A level over its limit hands its oldest group down, one group for each sample that
- * comes in: no sample ever pays for more than one group of each level. Only the last level grows with the
- * session: by at most twice the number of distinct stacks in 68 minutes. A folded entry has the time of its
- * first sample, and no thread and CPU.
+ * comes in: no sample ever pays for more than one group of each level. Limits: 262,144 samples as they came
+ * (44 minutes of one busy CPU at 99 Hz; 4 MiB), 65,536 entries of each other level (1 MiB). Only the last
+ * level grows with the session: by at most twice the number of distinct stacks in 68 minutes. A folded entry
+ * has the time of its first sample, and no thread and CPU.
  */
 #ifndef KILN_PROFILE_LOG_H
 #define KILN_PROFILE_LOG_H

@@ -1,27 +1,41 @@
 #include "profile/merge.h"
 
 #include "base/cleanup.h"
+#include "base/hash.h"
 #include "profile/internal.h"
 
-#include <stdio.h>
-#include <string.h>
+#include <stdlib.h>
 
-/* A stack that loses its middle. */
+/* Rare stacks that become one: of one function below one common caller. Also each "[merged]" that is there or
+ * will be. */
+struct group {
+	uint32_t above;	   /* the node above, as it will be numbered */
+	uint32_t function; /* its place; FUNCTION_NONE: not named yet, only the same frame falls together */
+	uint64_t frame;	   /* of its first member; later of all of them */
+	bool is_mixed;	   /* of several frames */
+	bool is_fresh;	   /* a "[merged]" that is not there yet */
+	uint32_t node;	   /* as it will be numbered; 0: not known yet */
+};
+
+/* A stack that is merged. */
 struct rare {
-	uint32_t leaf, node; /* as they were */
-	uint32_t above;	     /* the last common caller, as it will be numbered */
-	bool is_direct;	     /* that is its parent: there is no middle */
-	uint64_t frame;
+	uint32_t node; /* as it was */
+	uint32_t group;
 };
 
 struct merging {
 	struct profile *profile;
 	uint32_t old_count, kept_count;
-	uint64_t *weights; /* by node: samples in its subtree */
-	uint64_t least;	   /* a node with fewer samples is rare */
-	size_t least_common;
+	uint32_t merged_frame; /* number of "[merged]" */
+	size_t result;	       /* nodes afterwards, at most */
+	uint64_t *weights;     /* by node: samples in its subtree */
+	uint64_t least;	       /* a node with fewer samples is rare */
 	uint32_t *places; /* by node: its new number; of a rare one that of its last common caller, later its
 			     stack's */
+	uint32_t fresh;	  /* "[merged]" to be made */
+	struct index index; /* of groups: their place + 1 */
+	ARRAY(struct group)
+	groups;
 	ARRAY(struct rare)
 	rare;
 };
@@ -45,63 +59,199 @@ static void weigh(struct merging *merging)
 			merging->weights[node] = UINT64_MAX;
 }
 
-static unsigned get_magnitude(uint64_t weight)
-{
-	return weight ? 63 - (unsigned)__builtin_clzll(weight) : 0;
-}
-
-/* The smallest power of two that leaves a quarter of the limit free: there is what is common, and at most one
- * leaf and one "[merged]" for each rare stack. But so many common callers stay: how many of the leaves below
- * them fall together shows only afterwards. */
-static void choose_least(struct merging *merging)
-{
-	const struct stacks *stacks = &merging->profile->stacks;
-	uint32_t nodes[64] = {0}, leaves[64] = {0};
-	size_t common = merging->old_count, rare = 0, room = (size_t)stacks->limit / 4 * 3;
-	unsigned magnitude = 0;
-
-	for (uint32_t node = 1; node < merging->old_count; node++) {
-		nodes[get_magnitude(merging->weights[node])]++;
-		leaves[get_magnitude(merging->weights[node])] += stacks->nodes.items[node].leaf != 0;
-	}
-	do {
-		common -= nodes[magnitude];
-		rare += leaves[magnitude];
-		magnitude++;
-	} while (magnitude < 32 && common > merging->least_common &&
-		 common + rare + (common < rare ? common : rare) > room);
-	merging->least = 1ull << magnitude;
-}
-
 static bool is_common(const struct merging *merging, uint32_t node)
 {
 	return merging->weights[node] >= merging->least;
 }
 
-/* Gives the common nodes their new numbers, and collects the rare stacks. */
-static bool assign_places(struct merging *merging)
+/* Gives the common nodes their new numbers. The rare ones get that of their last common caller. */
+static void assign_places(struct merging *merging)
 {
-	const struct stacks *stacks = &merging->profile->stacks;
+	const struct trie_node *nodes = merging->profile->stacks.nodes.items;
 
 	merging->kept_count = 1;
-	for (uint32_t number = 1; number < merging->old_count; number++) {
-		const struct trie_node *node = &stacks->nodes.items[number];
-		struct rare rare = {
-			.leaf = node->leaf,
-			.node = number,
-			.above = merging->places[node->parent],
-			.is_direct = is_common(merging, node->parent),
-			.frame = node->frame,
-		};
+	for (uint32_t node = 1; node < merging->old_count; node++)
+		merging->places[node] = is_common(merging, node) ? merging->kept_count++
+								 : merging->places[nodes[node].parent];
+}
 
-		merging->places[number] = is_common(merging, number) ? merging->kept_count++ : rare.above;
-		if (!is_common(merging, number) && node->leaf && !array_append(&merging->rare, rare))
+/* ---- which of the rare stacks become one ---- */
+
+static uint32_t hash_group(const struct merging *merging, const struct group *group)
+{
+	uint64_t what = group->function == FUNCTION_NONE ? group->frame : group->function;
+
+	return (uint32_t)hash_pair(merging->profile->stacks.seed ^ group->above, what);
+}
+
+/* Finds or adds; NULL when memory is short. */
+static struct group *intern_group(struct merging *merging, const struct group *wanted)
+{
+	uint32_t hash = hash_group(merging, wanted), number;
+	uint64_t at = hash;
+
+	while ((number = index_next(&merging->index, hash, &at))) {
+		struct group *group = &merging->groups.items[number - 1];
+
+		if (group->above == wanted->above && group->function == wanted->function &&
+		    (group->function != FUNCTION_NONE || group->frame == wanted->frame))
+			return group;
+	}
+	if (!index_reserve(&merging->index) || !array_append(&merging->groups, *wanted))
+		return NULL;
+	index_add(&merging->index, hash, (uint32_t)merging->groups.count);
+	return &merging->groups.items[merging->groups.count - 1];
+}
+
+static struct group *intern_merged(struct merging *merging, uint32_t above)
+{
+	const struct frame_entry *frame = &merging->profile->stacks.frames.items[merging->merged_frame];
+	struct group wanted = {.above = above, .function = frame->function, .frame = frame->word};
+
+	return intern_group(merging, &wanted);
+}
+
+/* Those that stay: what becomes rare goes below them, instead of below another one beside them. */
+static bool find_merged(struct merging *merging)
+{
+	const struct stacks *stacks = &merging->profile->stacks;
+	const struct frame_entry *frame = &stacks->frames.items[merging->merged_frame];
+
+	for (uint32_t node = frame->nodes; node; node = stacks->nodes.items[node].next_of_frame) {
+		struct group *group;
+
+		if (!is_common(merging, node))
+			continue;
+		group = intern_merged(merging, merging->places[stacks->nodes.items[node].parent]);
+		if (!group)
 			return false;
+		group->node = merging->places[node];
 	}
 	return true;
 }
 
+static bool add_rare(struct merging *merging, uint32_t number)
+{
+	const struct stacks *stacks = &merging->profile->stacks;
+	const struct trie_node *node = &stacks->nodes.items[number];
+	const struct frame_entry *frame = &stacks->frames.items[node->number];
+	struct group wanted = {
+		.above = merging->places[number],
+		.function = frame->state == FRAME_NAMED ? frame->function : FUNCTION_NONE,
+		.frame = node->frame,
+	};
+	struct group *group;
+
+	/* It loses its middle. */
+	if (!is_common(merging, node->parent)) {
+		group = intern_merged(merging, wanted.above);
+		if (!group)
+			return false;
+		if (!group->node) {
+			group->node = merging->kept_count + merging->fresh++;
+			group->is_fresh = true;
+		}
+		wanted.above = group->node;
+	}
+	group = intern_group(merging, &wanted);
+	if (!group)
+		return false;
+	group->is_mixed |= group->frame != node->frame;
+	return array_append(&merging->rare, (struct rare){number, (uint32_t)(group - merging->groups.items)});
+}
+
+/* What would become of the stacks if the nodes with less than `least` were merged. */
+static bool plan(struct merging *merging)
+{
+	const struct stacks *stacks = &merging->profile->stacks;
+	size_t found;
+
+	index_empty(&merging->index);
+	merging->groups.count = merging->rare.count = 0;
+	merging->fresh = 0;
+	assign_places(merging);
+	if (!find_merged(merging))
+		return false;
+	found = merging->groups.count;
+	for (uint32_t node = 1; node < merging->old_count; node++)
+		/* A leaf without samples was made for one that then had no room in the log. */
+		if (!is_common(merging, node) && stacks->leaves.items[stacks->nodes.items[node].leaf].self &&
+		    !add_rare(merging, node))
+			return false;
+	merging->result = merging->kept_count + merging->groups.count - found;
+	return true;
+}
+
+static unsigned get_magnitude(uint64_t weight)
+{
+	return weight ? 63 - (unsigned)__builtin_clzll(weight) : 0;
+}
+
+static bool has_room(const struct stacks *stacks, size_t count)
+{
+	return count <= stacks->limit / 4 * 3;
+}
+
+/* The smallest power of two that leaves a quarter of the limit free. When none does, because so many leaves
+ * are no function yet, an eighth of the limit may be common callers. */
+static bool choose_least(struct merging *merging)
+{
+	const struct stacks *stacks = &merging->profile->stacks;
+	size_t common = merging->old_count, nodes[64] = {0};
+	uint64_t moderate = 0;
+
+	for (uint32_t node = 1; node < merging->old_count; node++)
+		nodes[get_magnitude(merging->weights[node])]++;
+	for (unsigned magnitude = 0; magnitude < 63 && common > stacks->limit / 512; magnitude++) {
+		common -= nodes[magnitude];
+		if (!nodes[magnitude] || !has_room(stacks, common))
+			continue;
+		merging->least = 2ull << magnitude;
+		if (!moderate && common <= stacks->limit / 8)
+			moderate = merging->least;
+		if (!plan(merging))
+			return false;
+		if (has_room(stacks, merging->result))
+			return true;
+	}
+	if (moderate)
+		merging->least = moderate;
+	return merging->least && plan(merging);
+}
+
+/* The frames of those that become one, and differ: what can fail. */
+static bool choose_frames(struct merging *merging)
+{
+	struct stacks *stacks = &merging->profile->stacks;
+
+	for (size_t i = 0; i < merging->groups.count; i++) {
+		struct group *group = &merging->groups.items[i];
+		uint32_t frame;
+
+		if (!group->is_mixed)
+			continue;
+		frame = stacks_intern_somewhere(merging->profile, group->function);
+		if (!frame)
+			return false;
+		group->frame = stacks->frames.items[frame].word;
+	}
+	/* Otherwise there might be no room for it. */
+	return merging->result < merging->old_count;
+}
+
 /* ---- the trie anew: nothing here can fail, it has fewer nodes than before ---- */
+
+/* A stack whose functions are the same as before need not move in the call tree. */
+static void mark_moved(struct merging *merging)
+{
+	struct stacks *stacks = &merging->profile->stacks;
+
+	for (size_t i = 0; i < merging->rare.count; i++) {
+		const struct trie_node *node = &stacks->nodes.items[merging->rare.items[i].node];
+
+		stacks->leaves.items[node->leaf].must_move = !is_common(merging, node->parent);
+	}
+}
 
 static void move_nodes(struct merging *merging)
 {
@@ -120,13 +270,23 @@ static void move_nodes(struct merging *merging)
 	}
 }
 
-static uint32_t intern_rare(struct profile *profile, const struct rare *rare)
+/* Each "[merged]" gets the number that it was promised: first they, in their order. */
+static void add_groups(struct merging *merging)
 {
-	uint32_t above = rare->above;
+	struct profile *profile = merging->profile;
 
-	if (!rare->is_direct)
-		above = stacks_intern_child(profile, above, FRAME(MODULE_MERGED, 0));
-	return stacks_intern_child(profile, above, rare->frame);
+	for (size_t i = 0; i < merging->groups.count; i++) {
+		const struct group *group = &merging->groups.items[i];
+
+		if (group->is_fresh)
+			stacks_intern_child(profile, group->above, group->frame);
+	}
+	for (size_t i = 0; i < merging->groups.count; i++) {
+		struct group *group = &merging->groups.items[i];
+
+		if (!group->node)
+			group->node = stacks_intern_child(profile, group->above, group->frame);
+	}
 }
 
 /* Adds the samples of a leaf to another one, here and in the call tree. */
@@ -135,10 +295,9 @@ static void join_leaves(struct profile *profile, struct leaf *to, const struct l
 	to->self += from->self;
 	to->self_kernel += from->self_kernel;
 	to->settled += from->settled;
-	if (from->tree_node == to->tree_node)
-		return;
-	calltree_count(&profile->calltree, &profile->functions, to->tree_node, from->settled);
-	calltree_uncount(&profile->calltree, &profile->functions, from->tree_node, from->settled);
+	if (from->tree_node != to->tree_node)
+		calltree_move(&profile->calltree, &profile->functions, from->tree_node, to->tree_node,
+			      from->settled);
 }
 
 /* The leaves go to their nodes' new numbers. One whose path has changed stays where it is in the call tree
@@ -151,10 +310,8 @@ static void move_leaves(struct merging *merging)
 	stacks->leaves.count = 1;
 	for (size_t i = 1; i < count; i++) {
 		struct leaf leaf = stacks->leaves.items[i];
-		bool was_common = is_common(merging, leaf.node);
 		struct trie_node *node;
 
-		/* Made for a sample that then had no room in the log. */
 		if (!leaf.self)
 			continue;
 		leaf.node = merging->places[leaf.node];
@@ -164,21 +321,45 @@ static void move_leaves(struct merging *merging)
 			continue;
 		}
 		node->leaf = (uint32_t)stacks->leaves.count;
-		leaf.must_move = !was_common;
 		stacks->leaves.items[stacks->leaves.count++] = leaf;
-		if (leaf.must_move)
-			stacks_mark_dirty(stacks, node->leaf);
+	}
+}
+
+/* Pre-order: each stack shares most of its path with the one before, and is placed in few steps. */
+static void mark_dirty(struct stacks *stacks)
+{
+	const struct trie_node *nodes = stacks->nodes.items;
+	uint32_t node = 0;
+
+	for (;;) {
+		if (stacks->leaves.items[nodes[node].leaf].must_move)
+			stacks_mark_dirty(stacks, nodes[node].leaf);
+		if (nodes[node].first_child) {
+			node = nodes[node].first_child;
+			continue;
+		}
+		while (node && !nodes[node].next_sibling)
+			node = nodes[node].parent;
+		if (!node)
+			return;
+		node = nodes[node].next_sibling;
 	}
 }
 
 static void merge(struct merging *merging)
 {
+	mark_moved(merging);
 	move_nodes(merging);
-	for (size_t i = 0; i < merging->rare.count; i++)
-		merging->places[merging->rare.items[i].node] =
-			intern_rare(merging->profile, &merging->rare.items[i]);
+	add_groups(merging);
+	for (size_t i = 0; i < merging->rare.count; i++) {
+		const struct rare *rare = &merging->rare.items[i];
+
+		merging->places[rare->node] = merging->groups.items[rare->group].node;
+	}
 	move_leaves(merging);
+	mark_dirty(&merging->profile->stacks);
 	log_renumber(&merging->profile->log, merging->places);
+	stacks_drop_frames(merging->profile);
 }
 
 static bool prepare(struct merging *merging)
@@ -186,9 +367,9 @@ static bool prepare(struct merging *merging)
 	struct profile *profile = merging->profile;
 
 	profile_settle(profile);
+	merging->merged_frame = stacks_intern_frame(profile, FRAME(MODULE_MERGED, 0));
 	/* Leaves that wait have no place in the call tree: memory is short. */
-	if (profile->stacks.dirty_first || profile->stacks.renamed ||
-	    !stacks_intern_frame(profile, FRAME(MODULE_MERGED, 0)))
+	if (profile->stacks.dirty_first || profile->stacks.renamed || !merging->merged_frame)
 		return false;
 	merging->old_count = (uint32_t)profile->stacks.nodes.count;
 	merging->weights = calloc(merging->old_count, sizeof(*merging->weights));
@@ -196,49 +377,42 @@ static bool prepare(struct merging *merging)
 	if (!merging->weights || !merging->places)
 		return false;
 	weigh(merging);
-	choose_least(merging);
-	return assign_places(merging);
+	return choose_least(merging) && choose_frames(merging);
 }
 
-/* Returns how many stacks were shortened. */
-static size_t merge_once(struct profile *profile, size_t least_common)
+static bool merge_once(struct profile *profile)
 {
-	struct merging merging = {.profile = profile, .least_common = least_common};
+	struct merging merging = {.profile = profile};
 	bool is_ready = prepare(&merging);
-	size_t count = merging.rare.count;
 
 	if (is_ready) {
 		merge(&merging);
 		profile_settle(profile);
+		functions_forget_provisional(&profile->functions);
 	}
+	index_deinit(&merging.index);
+	array_deinit(&merging.groups);
 	array_deinit(&merging.rare);
 	free(merging.places);
 	free(merging.weights);
-	return is_ready ? count : 0;
-}
-
-static bool has_room(const struct stacks *stacks)
-{
-	return stacks->nodes.count <= stacks->limit / 4 * 3;
+	return is_ready;
 }
 
 void merge_rare_stacks(struct profile *profile)
 {
 	struct stacks *stacks = &profile->stacks;
-	size_t count = merge_once(profile, stacks->limit / 8);
-	char text[96];
+	bool is_merged = merge_once(profile);
+	size_t nodes = stacks->nodes.count;
 
-	if (!has_room(stacks))
-		count += merge_once(profile, stacks->limit / 64);
-	if (!has_room(stacks))
-		count += merge_once(profile, stacks->limit / 512);
-	if (count) {
-		snprintf(text, sizeof(text), "%zu rare stacks were shortened: see [merged]", count);
-		error_destroy(profile_add_event(profile, profile->timeline.last_ns, text));
+	/* Said once: a compiler makes it happen every few seconds. */
+	if (is_merged && !stacks->is_merged) {
+		stacks->is_merged = true;
+		error_destroy(profile_add_event(profile, profile->timeline.last_ns,
+						"rare stacks are shortened from now on: see [merged]"));
 	}
-	/* A program that runs in very many places has that many leaves: trying at each sample would not help.
+	/* Where names are missing, each address is a place of its own. Trying at each sample would not help.
 	 */
-	if (!has_room(stacks))
-		stacks->limit = (uint32_t)(stacks->nodes.count < UINT32_MAX / 2 ? stacks->nodes.count / 2 * 3
-										: UINT32_MAX);
+	stacks->excess = 0;
+	if (!has_room(stacks, nodes) && nodes < UINT32_MAX / 2 && nodes / 2 * 3 > stacks->limit)
+		stacks->excess = (uint32_t)(nodes / 2 * 3) - stacks->limit;
 }

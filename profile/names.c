@@ -17,13 +17,19 @@ const char *const stack_end_names[STACK_ENDS] = {
 
 /* ---- which frame a function shows ---- */
 
+/* How much it tells: a line, only a file, or nothing. */
+static unsigned get_detail(const struct frame_entry *frame)
+{
+	return frame->file ? 1 + (frame->line != 0) : 0;
+}
+
 /* The hottest one with a known line; of equals the one seen first. */
 static bool is_better(const struct stacks *stacks, uint32_t a, uint32_t b)
 {
 	const struct frame_entry *first = &stacks->frames.items[a], *second = &stacks->frames.items[b];
 
-	if (!b || !first->file != !second->file)
-		return !b || first->file;
+	if (!b || get_detail(first) != get_detail(second))
+		return !b || get_detail(first) > get_detail(second);
 	return first->self != second->self ? first->self > second->self : a < b;
 }
 
@@ -110,6 +116,40 @@ uint32_t names_get_function(struct profile *profile, uint32_t number)
 	return function;
 }
 
+/* ---- frames that were dropped ---- */
+
+static void renumber_list(struct frame_entry *frames, struct module_entry *module)
+{
+	uint32_t next, last = 0, *link = &module->unasked_first;
+
+	for (uint32_t number = module->unasked_first; number; number = next) {
+		next = frames[number].next_unasked;
+		if (!frames[number].next_renamed)
+			continue;
+		last = *link = frames[number].next_renamed;
+		link = &frames[number].next_unasked;
+	}
+	*link = 0;
+	module->unasked_last = last;
+}
+
+void names_renumber_unasked(struct profile *profile)
+{
+	for (size_t i = 0; i < profile->modules.items.count; i++)
+		renumber_list(profile->stacks.frames.items, &profile->modules.items.items[i]);
+}
+
+void names_join_again(struct profile *profile)
+{
+	const struct stacks *stacks = &profile->stacks;
+
+	for (size_t i = 0; i < profile->functions.items.count; i++)
+		profile->functions.items.items[i].frames = profile->functions.items.items[i].best = 0;
+	for (uint32_t number = 1; number < stacks->frames.count; number++)
+		if (stacks->frames.items[number].function != FUNCTION_NONE)
+			join_function(profile, number, stacks->frames.items[number].function);
+}
+
 /* ---- new frames ---- */
 
 /* The text of code that nobody can name; NULL: somebody can. */
@@ -135,7 +175,7 @@ static const char *get_fixed_name(uint64_t frame, char *buffer, size_t size)
 }
 
 /* Before the frame is in the table; what can fail. */
-bool names_init_frame(struct profile *profile, uint32_t number, struct frame_entry *entry)
+bool names_init_frame(struct profile *profile, struct frame_entry *entry)
 {
 	char buffer[32];
 	const char *name = get_fixed_name(entry->word, buffer, sizeof(buffer));
@@ -144,7 +184,7 @@ bool names_init_frame(struct profile *profile, uint32_t number, struct frame_ent
 		return false;
 	if (!name)
 		return true;
-	entry->function = profile_intern_function(profile, FRAME_MODULE(entry->word), name);
+	entry->function = functions_intern_text(profile, FRAME_MODULE(entry->word), name);
 	entry->state = FRAME_NAMED;
 	return entry->function != FUNCTION_NONE;
 }
@@ -277,9 +317,10 @@ static uint32_t intern_name(struct profile *profile, uint32_t module, const stru
 
 void profile_set_name(struct profile *profile, uint64_t word, const struct frame_name *name)
 {
-	uint32_t number = stacks_intern_frame(profile, word), function;
+	uint32_t number = stacks_find_frame(&profile->stacks, word), function;
 	const char *file = NULL;
 
+	/* Its stacks may have been merged since it was asked for. */
 	if (!number)
 		return;
 	function = intern_name(profile, FRAME_MODULE(word), name);
@@ -316,12 +357,13 @@ bool names_copy(struct profile *profile, const struct profile *from, uint64_t wo
 	return profile->stacks.frames.items[stacks_find_frame(&profile->stacks, word)].state == FRAME_NAMED;
 }
 
-void profile_set_frame(struct profile *profile, uint64_t word, uint32_t function, const char *file,
+void profile_set_frame(struct profile *profile, uint64_t word, uint32_t function_number, const char *file,
 		       uint32_t line)
 {
 	uint32_t number = stacks_intern_frame(profile, word);
+	uint32_t function = functions_find(&profile->functions, function_number);
 
-	if (!number || function >= profile->functions.items.count)
+	if (!number || function == FUNCTION_NONE)
 		return;
 	if (file)
 		file = *file ? strings_intern(&profile->strings, file, SIZE_MAX) : NULL;
@@ -340,7 +382,7 @@ bool profile_get_name(const struct profile *profile, uint64_t word, uint32_t *re
 
 	if (frame->state != FRAME_NAMED)
 		return false;
-	*ret_function = frame->function;
+	*ret_function = profile->functions.items.items[frame->function].number;
 	*ret_file = frame->file ? frame->file : "";
 	*ret_line = frame->line;
 	return true;

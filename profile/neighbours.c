@@ -6,7 +6,6 @@
 #include "profile/internal.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 static struct neighbour *find_neighbour(struct profile *profile, uint32_t function)
 {
@@ -55,25 +54,30 @@ static size_t finish(struct profile *profile, uint64_t none, struct neighbour *r
 			items[count++] = items[i];
 	if (count > 1)
 		qsort_r(items, count, sizeof(*items), compare, profile);
-	if (count && max)
-		memcpy(ret, items, (count < max ? count : max) * sizeof(*items));
+	for (size_t i = 0; i < count && i < max; i++) {
+		ret[i] = items[i];
+		if (ret[i].function != NEIGHBOUR_NONE)
+			ret[i].function = profile->functions.items.items[items[i].function].number;
+	}
 	return count;
 }
 
-static bool start(struct profile *profile, uint32_t function)
+/* The place of a function; FUNCTION_NONE: there is nothing to tell. */
+static uint32_t start(struct profile *profile, uint32_t number)
 {
 	profile_settle(profile);
 	profile->neighbours.count = 0;
 	functions_new_epoch(&profile->functions);
-	return function < profile->functions.items.count;
+	return functions_find(&profile->functions, number);
 }
 
-size_t profile_list_callers(struct profile *profile, uint32_t function, struct neighbour *ret, size_t max)
+size_t profile_list_callers(struct profile *profile, uint32_t number, struct neighbour *ret, size_t max)
 {
+	uint32_t function = start(profile, number);
 	const struct calltree_node *nodes;
 	uint64_t roots = 0;
 
-	if (!start(profile, function))
+	if (function == FUNCTION_NONE)
 		return 0;
 	nodes = profile->calltree.nodes.items;
 	for (uint32_t node = profile->functions.items.items[function].nodes; node;
@@ -112,12 +116,13 @@ static bool add_callees(struct profile *profile, uint32_t node)
 	return add_samples(profile, nodes[find_way(nodes, node)].function, -nodes[node].total);
 }
 
-size_t profile_list_callees(struct profile *profile, uint32_t function, struct neighbour *ret, size_t max)
+size_t profile_list_callees(struct profile *profile, uint32_t number, struct neighbour *ret, size_t max)
 {
+	uint32_t function = start(profile, number);
 	const struct calltree_node *nodes;
 	uint64_t self = 0;
 
-	if (!start(profile, function))
+	if (function == FUNCTION_NONE)
 		return 0;
 	nodes = profile->calltree.nodes.items;
 	for (uint32_t node = profile->functions.items.items[function].nodes; node;

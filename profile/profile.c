@@ -182,7 +182,7 @@ void profile_add_sample(struct profile *profile, const struct sample_record *rec
 		.end = record->end,
 	};
 
-	if (profile->stacks.nodes.count >= profile->stacks.limit)
+	if (profile->stacks.nodes.count >= (size_t)profile->stacks.limit + profile->stacks.excess)
 		merge_rare_stacks(profile);
 	if (record->end < STACK_ENDS && record->mode <= SAMPLE_KERNEL)
 		entry.stack = stacks_intern_record(profile, record);

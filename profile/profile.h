@@ -169,7 +169,8 @@ struct frame_name {
 	size_t function_length, file_length;
 	bool is_fde;
 };
-/* An answer for one frame. Moves its stacks to their function. */
+/* An answer for one frame. Moves its stacks to their function. A frame that is not there (any more) has none.
+ */
 void profile_set_name(struct profile *profile, uint64_t frame, const struct frame_name *name);
 /* For snapshots. false: not named yet. */
 bool profile_get_name(const struct profile *profile, uint64_t frame, uint32_t *ret_function,
@@ -185,13 +186,14 @@ struct function {
 	const char *name;
 	uint32_t module;
 	const char *module_name;
-	const char *file; /* of its hottest frame; "" unknown */
+	const char *file; /* of its hottest frame whose line is known; "" unknown */
 	uint32_t line;	  /* 0 unknown */
 	uint64_t self, total;
 	bool is_provisional; /* "module+0xADDRESS": the name may still come */
 };
-uint32_t
-profile_count_functions(const struct profile *profile); /* numbers are 0 … count - 1; some are empty */
+/* Numbers are 0 … count - 1, and never mean another function. Some are empty; some have gone: provisional
+ * ones whose name has come. They have no samples. */
+uint32_t profile_count_functions(const struct profile *profile);
 struct function profile_get_function(const struct profile *profile, uint32_t number);
 /* The function at a place of the list sorted by self, largest first: O(1), but after very much has changed at
  * once, when it is sorted anew. */

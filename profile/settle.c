@@ -8,7 +8,7 @@
 
 bool settling_init(struct profile *profile)
 {
-	uint32_t function = profile_intern_function(profile, MODULE_UNKNOWN, "[unknown]");
+	uint32_t function = functions_intern_text(profile, MODULE_UNKNOWN, "[unknown]");
 
 	if (function == FUNCTION_NONE)
 		return false;
@@ -136,12 +136,17 @@ static bool settle_leaf(struct profile *profile, struct leaf *leaf)
 	bool is_placed = place_leaf(profile, leaf);
 
 	settle_frame(profile, leaf);
-	if (leaf->tree_node != before) {
+	if (leaf->tree_node != before && had && has) {
+		calltree_move(&profile->calltree, &profile->functions, before, leaf->tree_node, had);
+		before = leaf->tree_node;
+	} else if (leaf->tree_node != before) {
 		if (has)
 			calltree_count(&profile->calltree, &profile->functions, leaf->tree_node, has);
 		if (had)
 			calltree_uncount(&profile->calltree, &profile->functions, before, had);
-	} else if (has > had) {
+		return is_placed;
+	}
+	if (has > had) {
 		calltree_count(&profile->calltree, &profile->functions, before, has - had);
 	} else if (has < had) {
 		calltree_uncount(&profile->calltree, &profile->functions, before, had - has);

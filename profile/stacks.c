@@ -42,24 +42,99 @@ uint32_t stacks_find_frame(const struct stacks *stacks, uint64_t frame)
 	return 0;
 }
 
-uint32_t stacks_intern_frame(struct profile *profile, uint64_t frame)
+/* One that is not there yet. */
+static uint32_t add_frame(struct profile *profile, const struct frame_entry *entry)
 {
 	struct stacks *stacks = &profile->stacks;
-	uint32_t number = stacks_find_frame(stacks, frame);
+	uint32_t number = (uint32_t)stacks->frames.count;
+
+	if (stacks->frames.count >= 1u << FRAME_NUMBER_BITS || !index_reserve(&stacks->frame_index) ||
+	    !array_reserve(&stacks->frames, stacks->frames.count + 1))
+		return 0;
+	stacks->frames.items[stacks->frames.count++] = *entry;
+	index_add(&stacks->frame_index, hash_frame(stacks, entry->word), number);
+	names_link_frame(profile, number);
+	return number;
+}
+
+uint32_t stacks_intern_frame(struct profile *profile, uint64_t frame)
+{
+	uint32_t number = stacks_find_frame(&profile->stacks, frame);
 	struct frame_entry entry = {.word = frame, .function = FUNCTION_NONE};
 
 	if (number)
 		return number;
-	if (stacks->frames.count >= 1u << FRAME_NUMBER_BITS || !index_reserve(&stacks->frame_index) ||
-	    !array_reserve(&stacks->frames, stacks->frames.count + 1))
-		return 0;
-	number = (uint32_t)stacks->frames.count;
-	if (!names_init_frame(profile, number, &entry))
-		return 0;
-	stacks->frames.items[stacks->frames.count++] = entry;
-	index_add(&stacks->frame_index, hash_frame(stacks, frame), number);
-	names_link_frame(profile, number);
-	return number;
+	return names_init_frame(profile, &entry) ? add_frame(profile, &entry) : 0;
+}
+
+/* A target that maps files at absurd offsets may have real frames in the way. */
+#define SOMEWHERE_ATTEMPTS 64
+
+uint32_t stacks_intern_somewhere(struct profile *profile, uint32_t function)
+{
+	const struct function_entry *owner = &profile->functions.items.items[function];
+	uint64_t mark = owner->module == MODULE_KERNEL ? 0 : FRAME_SOMEWHERE;
+	struct frame_entry entry = {
+		.function = function,
+		.state = FRAME_NAMED,
+		/* Which line it was is not known any more. */
+		.file = profile->stacks.frames.items[names_get_best(profile, function)].file,
+	};
+
+	for (uint64_t attempt = 0; attempt < SOMEWHERE_ATTEMPTS; attempt++) {
+		uint32_t number;
+
+		entry.word = FRAME(owner->module, mark | attempt << 32 | owner->number);
+		number = stacks_find_frame(&profile->stacks, entry.word);
+		if (!number)
+			return add_frame(profile, &entry);
+		if (profile->stacks.frames.items[number].function == function)
+			return number;
+	}
+	return 0;
+}
+
+/* ---- frames that are needed no more ---- */
+
+static size_t number_frames(struct stacks *stacks)
+{
+	uint32_t kept = 1;
+
+	for (size_t i = 1; i < stacks->frames.count; i++) {
+		struct frame_entry *frame = &stacks->frames.items[i];
+
+		frame->next_renamed = frame->nodes || frame->is_kept ? kept++ : 0;
+		frame->self = 0;
+	}
+	for (size_t i = 1; i < stacks->leaves.count; i++) {
+		const struct leaf *leaf = &stacks->leaves.items[i];
+
+		stacks->frames.items[stacks->nodes.items[leaf->node].number].self += leaf->settled;
+	}
+	return kept;
+}
+
+void stacks_drop_frames(struct profile *profile)
+{
+	struct stacks *stacks = &profile->stacks;
+	struct frame_entry *frames = stacks->frames.items;
+	size_t count = stacks->frames.count, kept = number_frames(stacks);
+
+	for (size_t i = 1; i < stacks->nodes.count; i++)
+		stacks->nodes.items[i].number =
+			frames[stacks->nodes.items[i].number].next_renamed & ((1u << FRAME_NUMBER_BITS) - 1);
+	names_renumber_unasked(profile);
+	index_empty(&stacks->frame_index);
+	for (size_t i = 1; i < count; i++) {
+		uint32_t number = frames[i].next_renamed;
+
+		if (!number)
+			continue;
+		frames[number] = frames[i];
+		index_add(&stacks->frame_index, hash_frame(stacks, frames[number].word), number);
+	}
+	stacks->frames.count = kept;
+	names_join_again(profile);
 }
 
 /* ---- trie ---- */

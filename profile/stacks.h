@@ -2,9 +2,9 @@
  *
  * A trie node that samples end in has a leaf, which is what is moved when a name arrives and what is waiting
  * ("dirty") for its samples to be added to the sums.
- * Invariants: frames, nodes and leaves are numbered from 1; only merge.c removes nodes and leaves; a parent's
- * number is smaller than its children's. Adding what is known allocates nothing. Errors: 0 or NULL when
- * memory is short; everything stays consistent.
+ * Invariants: frames, nodes and leaves are numbered from 1; only a merge (merge.h) removes and renumbers
+ * them; a parent's number is smaller than its children's. Adding what is known allocates nothing. Errors: 0
+ * or NULL when memory is short; everything stays consistent.
  */
 #ifndef KILN_PROFILE_STACKS_H
 #define KILN_PROFILE_STACKS_H
@@ -15,6 +15,10 @@
 
 #define FRAME_NUMBER_BITS 28
 #define FUNCTION_NONE	  UINT32_MAX
+/* In the offset of a frame that stands for a whole function, beside the function's number: "somewhere in it".
+ * No file is that long; of the kernel it is the other way round: its addresses have the bit, such a frame has
+ * not. Nothing depends on that: real frames that look like it keep their own names. */
+#define FRAME_SOMEWHERE (1ull << 47)
 /* Deeper than any record can be (STACK_USER_MAX, a kernel stack, an end); bounds what a hostile snapshot
  * costs. */
 #define STACK_DEPTH_MAX 8192
@@ -37,9 +41,10 @@ struct frame_entry {
 	uint32_t nodes;	   /* first trie node with this frame */
 	uint32_t next_of_function;
 	uint32_t next_unasked;
-	uint32_t next_renamed;
-	uint8_t state; /* enum frame_state */
+	uint32_t next_renamed; /* valid while is_renamed; while frames are dropped: the new number */
+	uint8_t state;	       /* enum frame_state */
 	bool is_renamed;
+	bool is_kept; /* the heap wants its name: never dropped */
 };
 
 struct trie_node {
@@ -66,7 +71,9 @@ struct leaf {
 
 struct stacks {
 	uint64_t seed;
-	uint32_t limit; /* of nodes: then rare stacks are merged (merge.h) */
+	uint32_t limit;	 /* of nodes: then rare stacks are merged (merge.h) */
+	uint32_t excess; /* nodes beyond the limit that could not be merged */
+	bool is_merged;	 /* some were */
 	struct index frame_index, node_index;
 	ARRAY(struct frame_entry)
 	frames; /* [0] unused */
@@ -93,6 +100,11 @@ void stacks_deinit(struct stacks *stacks);
 /* The number of a frame; 0: never seen. */
 uint32_t stacks_find_frame(const struct stacks *stacks, uint64_t frame);
 uint32_t stacks_intern_frame(struct profile *profile, uint64_t frame);
+/* The frame that stands for a whole function (its place). */
+uint32_t stacks_intern_somewhere(struct profile *profile, uint32_t function);
+/* Forgets the frames that no node has and nobody keeps, and numbers the others anew. All leaves are settled.
+ * Cannot fail. */
+void stacks_drop_frames(struct profile *profile);
 /* 0: there is none. */
 uint32_t stacks_find_child(const struct stacks *stacks, uint32_t parent, uint64_t frame);
 uint32_t stacks_intern_child(struct profile *profile, uint32_t parent, uint64_t frame);

@@ -15,8 +15,8 @@ struct member {
 /* A path of a bottom-up tree: a function, called by the next, called by … Sums and members are those of one
  * revision of the profile's sums, and made anew when they are asked for. */
 struct path {
-	uint32_t parent; /* 0: the first level */
-	uint32_t function;
+	uint32_t parent;   /* 0: the first level */
+	uint32_t function; /* its number: a path is kept for as long as the tree */
 	uint64_t total;
 	uint64_t total_revision;
 	uint64_t members_revision;
@@ -69,13 +69,21 @@ void tree_destroy(struct tree *tree)
 	free(tree);
 }
 
-static int compare_items(const void *a, const void *b, void *profile)
+static uint32_t get_number(const struct profile *profile, uint32_t function)
+{
+	return profile->functions.items.items[function].number;
+}
+
+/* Only functions that have samples stand in a list. */
+static int compare_items(const void *a, const void *b, void *arg)
 {
 	const struct tree_item *first = a, *second = b;
+	struct profile *profile = arg;
 
 	if (first->total != second->total)
 		return first->total < second->total ? 1 : -1;
-	return functions_compare_names(profile, first->function, second->function);
+	return functions_compare_names(profile, functions_find(&profile->functions, first->function),
+				       functions_find(&profile->functions, second->function));
 }
 
 static void sort_items(struct tree *tree)
@@ -94,7 +102,7 @@ static struct tree_item get_down_item(const struct tree *tree, uint32_t number)
 
 	return (struct tree_item){
 		.key = calltree_get_key(calltree, number),
-		.function = node->function,
+		.function = number ? get_number(tree->profile, node->function) : FUNCTION_NONE,
 		.total = node->total,
 		.self = node->self,
 		/* Children without samples exist only while memory is short. */
@@ -150,7 +158,8 @@ static uint32_t intern_path(struct tree *tree, uint32_t parent, uint32_t functio
 static bool collect_leaves(struct tree *tree, struct path *path)
 {
 	const struct calltree_node *nodes = tree->profile->calltree.nodes.items;
-	uint32_t node = tree->profile->functions.items.items[path->function].nodes;
+	uint32_t function = functions_find(&tree->profile->functions, path->function);
+	uint32_t node = function == FUNCTION_NONE ? 0 : tree->profile->functions.items.items[function].nodes;
 
 	for (; node; node = nodes[node].next_of_function)
 		if (nodes[node].self &&
@@ -165,13 +174,14 @@ static bool collect_callers(struct tree *tree, struct path *path)
 {
 	const struct calltree_node *nodes = tree->profile->calltree.nodes.items;
 	const struct path *below = &tree->paths.items[path->parent];
+	uint32_t function = functions_find(&tree->profile->functions, path->function);
 
 	for (size_t i = 0; i < below->members.count; i++) {
 		uint32_t caller = nodes[below->members.items[i].at].parent;
 		struct member *last =
 			path->members.count ? &path->members.items[path->members.count - 1] : NULL;
 
-		if (!caller || nodes[caller].function != path->function)
+		if (!caller || nodes[caller].function != function)
 			continue;
 		if (last && last->at == caller)
 			last->samples += below->members.items[i].samples;
@@ -249,7 +259,7 @@ static bool list_leaves(struct tree *tree)
 
 		if (!self)
 			break;
-		number = intern_path(tree, 0, function);
+		number = intern_path(tree, 0, get_number(profile, function));
 		if (!number)
 			return false;
 		path = &tree->paths.items[number];
@@ -272,8 +282,8 @@ static bool add_caller(struct tree *tree, uint32_t parent, const struct member *
 	struct tree_item *item;
 
 	if (entry->mark != functions->epoch) {
-		uint32_t number = intern_path(tree, parent, nodes[caller].function);
-		struct tree_item fresh = {.key = number, .function = nodes[caller].function};
+		uint32_t number = intern_path(tree, parent, entry->number);
+		struct tree_item fresh = {.key = number, .function = entry->number};
 
 		if (!number || !array_append(&tree->items, fresh))
 			return false;

@@ -54,6 +54,15 @@ static struct profile *create(void)
 	return profile;
 }
 
+/* What is measured are stacks, not how they are merged. */
+static struct profile *create_unlimited(void)
+{
+	struct profile *profile = create();
+
+	profile->stacks.limit = UINT32_MAX;
+	return profile;
+}
+
 static void name_all(struct profile *profile)
 {
 	uint64_t offsets[512];
@@ -88,7 +97,7 @@ static double feed_known(struct profile *profile, uint64_t variety, uint64_t rou
 
 static void measure_known(uint64_t variety)
 {
-	struct profile *profile = create();
+	struct profile *profile = create_unlimited();
 	const uint64_t rounds = 400000;
 	double add, settle;
 
@@ -107,10 +116,38 @@ static void measure_known(uint64_t variety)
 	profile_destroy(profile);
 }
 
+/* Stacks that never come again: how long a sample waits that finds the trie full. */
+static void measure_merge(uint64_t rounds)
+{
+	struct profile *profile = create();
+	double sum = 0, worst = 0;
+	unsigned merges = 0;
+
+	for (uint64_t i = 0; i < rounds; i++) {
+		bool is_full = profile->stacks.nodes.count >= profile->stacks.limit;
+		double start;
+
+		make_stack(get_random() % (1 << 20), 1 << 20);
+		start = get_time_ns();
+		profile_add_sample(profile, record, 0);
+		start = get_time_ns() - start;
+		if (is_full) {
+			merges++;
+			sum += start;
+			worst = start > worst ? start : worst;
+		}
+		if (i % 100 == 0)
+			name_all(profile);
+	}
+	printf("merge at %u nodes: mean %.1f ms, at most %.1f ms (%u merges, %lu samples)\n",
+	       profile->stacks.limit, sum / 1e6 / merges, worst / 1e6, merges, rounds);
+	profile_destroy(profile);
+}
+
 static void measure_new(uint64_t variety)
 {
 	size_t before = mallinfo2().uordblks + mallinfo2().hblkhd, bytes;
-	struct profile *profile = create();
+	struct profile *profile = create_unlimited();
 	double add, settle, names, move, start = get_time_ns();
 	uint64_t depth_sum = 0;
 
@@ -139,13 +176,13 @@ static void measure_new(uint64_t variety)
 	       move / (double)variety);
 	bytes = mallinfo2().uordblks + mallinfo2().hblkhd - before;
 	printf("  all in all %zu bytes a stack, call tree %zu nodes, functions %u\n", bytes / variety,
-	       profile->calltree.nodes.count, profile_count_functions(profile));
+	       profile->calltree.nodes.count, (uint32_t)profile->functions.order.count);
 	profile_destroy(profile);
 }
 
 static void measure_tree(uint64_t variety)
 {
-	struct profile *profile = create();
+	struct profile *profile = create_unlimited();
 	const struct tree_item *items;
 	struct neighbour neighbours[16];
 	struct tree *tree;
@@ -225,6 +262,7 @@ int main(void)
 	measure_known(100);
 	measure_known(20000);
 	measure_new(50000);
+	measure_merge(100000);
 	measure_tree(50000);
 	measure_ticks();
 	return 0;

@@ -8,6 +8,8 @@ has_heap() {
 	mappings=$(grep -c bpf-map "/proc/$(interface_of "$1")/maps" 2>/dev/null)
 	[ "${mappings:-0}" -ge 6 ]
 }
+# Soon either is true, also when kiln cannot load its programs.
+decided() { has_heap "$probe" || ! alive "$probe"; }
 says() { grep -q "$1" /tmp/out; }
 
 # How many mappings with code of a process differ from their files.
@@ -36,7 +38,8 @@ ledger() { # name, how many lines it wants, program and arguments…
 	wait_for says ready || return
 	./kiln record --heap=exact -p $target -o /tmp/heap.kiln >/tmp/record 2>&1 &
 	probe=$!
-	wait_for has_heap $probe || { cat /tmp/record; return; }
+	wait_for decided
+	has_heap $probe || { cat /tmp/record; kill $target; exec 3>&-; return; }
 	echo go >&3
 	if [ "$lines" = 2 ]; then
 		wait_for says 'second\|child' || return
@@ -79,7 +82,8 @@ computes() { [ "$(head -c 8 /tmp/counter | md5sum)" != "$seen" ]; }
 for role in probe interface worker; do
 	./kiln record --heap=exact -p $target -o /tmp/$role.kiln >/tmp/$role.out 2>&1 &
 	probe=$!
-	wait_for has_heap $probe || cat /tmp/$role.out
+	wait_for decided
+	has_heap $probe || { cat /tmp/$role.out; continue; }
 	children=$(children_of $probe)
 	set -- $children
 	everything="$probe $children"

@@ -1,5 +1,6 @@
 /* The model of the heap: what the kernel's counters and stacks become, name by name and metric by metric. */
 #include "profile/heap.h"
+#include "profile/internal.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -369,6 +370,8 @@ static void name_frame(struct profile *profile, uint64_t frame, const char *func
 				  .line = 7,
 				  .start = 0x4000};
 
+	/* Only of what was seen a name is taken. */
+	profile_intern_stack(profile, 0, frame);
 	profile_set_name(profile, frame, &name);
 }
 
@@ -382,6 +385,7 @@ static void test_names_come_from_the_owner(void **state)
 
 	/* One is named already, one only covered by an FDE, one is asked for now. */
 	name_frame(books.profile, FRAME(APP, 0x2000), "early", "a.c");
+	profile_intern_stack(books.profile, 0, FRAME(APP, 0x3000));
 	profile_set_name(books.profile, FRAME(APP, 0x3000),
 			 &(struct frame_name){.start = 0x9000, .is_fde = true});
 	while (profile_take_unnamed(books.profile, &module, offsets, 8))
@@ -411,6 +415,20 @@ static void test_names_come_from_the_owner(void **state)
 	/* Frames that the heap has not are not its business. */
 	name_frame(books.profile, FRAME(APP, 0x6000), "foreign", NULL);
 	assert_int_equal(find_function(books.shown, "foreign"), UINT32_MAX);
+}
+
+/* The profile drops frames that no stack of its own has; not those that the heap wants to have named. */
+static void test_names_come_after_a_merge(void **state)
+{
+	_cleanup_books_ struct books books = make_books();
+
+	add_stack(books.heap, 1, STACK_COMPLETE, STACK(FRAME(LIBC, 0x100), FRAME(APP, 0x2001)));
+	*get_slot(&books, 1) = (struct heap_totals){.alloc_count = 1, .alloc_bytes = 10};
+	heap_update(books.heap, 1, 0, 0, 0);
+	stacks_drop_frames(books.profile);
+	profile_set_name(books.profile, FRAME(APP, 0x2000),
+			 &(struct frame_name){.function = "late", .function_length = 4, .start = 0x2000});
+	assert_int_equal(profile_get_function(books.shown, find_function(books.shown, "late")).self, 10);
 }
 
 static void test_two_frames_of_one_function(void **state)
@@ -729,6 +747,7 @@ int main(void)
 		cmocka_unit_test(test_wrappers_belong_to_the_allocator),
 		cmocka_unit_test(test_ends),
 		cmocka_unit_test(test_names_come_from_the_owner),
+		cmocka_unit_test(test_names_come_after_a_merge),
 		cmocka_unit_test(test_two_frames_of_one_function),
 		cmocka_unit_test(test_facts_are_the_owners),
 		cmocka_unit_test(test_metrics_are_profiles),

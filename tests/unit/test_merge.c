@@ -86,24 +86,24 @@ static void feed(struct profile *profile, struct expected *expected, unsigned co
 	}
 }
 
+/* The function of a frame that is there. */
+static struct function find_function(struct profile *profile, uint64_t frame)
+{
+	uint32_t number = stacks_find_frame(&profile->stacks, frame), function;
+
+	assert_int_not_equal(number, 0);
+	function = names_get_function(profile, number);
+	return profile_get_function(profile, profile->functions.items.items[function].number);
+}
+
 static uint64_t find_self(struct profile *profile, uint64_t frame)
 {
-	uint32_t function, line;
-	const char *file;
-
-	if (!profile_get_name(profile, frame, &function, &file, &line))
-		function = names_get_function(profile, stacks_find_frame(&profile->stacks, frame));
-	return profile_get_function(profile, function).self;
+	return find_function(profile, frame).self;
 }
 
 static uint64_t find_total(struct profile *profile, uint64_t frame)
 {
-	uint32_t function, line;
-	const char *file;
-
-	if (!profile_get_name(profile, frame, &function, &file, &line))
-		function = names_get_function(profile, stacks_find_frame(&profile->stacks, frame));
-	return profile_get_function(profile, function).total;
+	return find_function(profile, frame).total;
 }
 
 static void check(struct profile *profile, const struct expected *expected)
@@ -165,9 +165,9 @@ static void check(struct profile *profile, const struct expected *expected)
 
 static uint64_t count_merged(struct profile *profile)
 {
-	uint32_t frame = stacks_find_frame(&profile->stacks, FRAME(MODULE_MERGED, 0));
+	uint64_t frame = FRAME(MODULE_MERGED, 0);
 
-	return frame ? profile_get_function(profile, profile->stacks.frames.items[frame].function).total : 0;
+	return stacks_find_frame(&profile->stacks, frame) ? find_total(profile, frame) : 0;
 }
 
 static void test_bounded_and_exact(void **state)

@@ -263,6 +263,8 @@ static void test_hottest_line_wins(void **state)
 {
 	struct profile *profile = *state;
 
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_not_equal(stacks_intern_frame(profile, FRAME(A, 0x100 + i * 0x10)), 0);
 	set_name(profile, FRAME(A, 0x100), "f", NULL, 0);
 	set_name(profile, FRAME(A, 0x110), "f", "f.c", 11);
 	set_name(profile, FRAME(A, 0x120), "f", "f.c", 12);

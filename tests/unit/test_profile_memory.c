@@ -142,10 +142,11 @@ static void check_sums(const struct profile *profile, uint64_t fed)
 	assert_int_equal(totals.samples + totals_sum_lost(&totals), fed);
 	for (uint32_t i = 0; i < profile_count_functions(profile); i++) {
 		struct function function = profile_get_function(profile, i);
+		uint32_t place = functions_find(&profile->functions, i);
 		uint64_t total = 0, nodes_self = 0;
 
-		for (uint32_t node = profile->functions.items.items[i].nodes; node;
-		     node = tree->nodes.items[node].next_of_function) {
+		for (uint32_t node = place == FUNCTION_NONE ? 0 : profile->functions.items.items[place].nodes;
+		     node; node = tree->nodes.items[node].next_of_function) {
 			nodes_self += tree->nodes.items[node].self;
 			total += tree->nodes.items[node].is_inner ? 0 : tree->nodes.items[node].total;
 		}

@@ -119,6 +119,8 @@ static void name_word(struct profile *profile, struct reference *reference, unsi
 		name.function = name.file = NULL;
 		name.is_fde = word % 3 == 0;
 	}
+	/* Also of words that no sample has had yet. */
+	assert_int_not_equal(stacks_intern_frame(profile, get_word(word)), 0);
 	profile_set_name(profile, get_word(word), &name);
 	reference->is_named[word] = true;
 }
