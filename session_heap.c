@@ -256,7 +256,7 @@ void session_heap_on_message(struct session *session, struct message *message)
 	take_books(session, message);
 	set_facts(session);
 	take_over(session, SLOTS_A_TICK);
-	if (get_mode(heap) == HEAP_MODE_CLOSED && before != HEAP_MODE_CLOSED) {
+	if (get_mode(heap) != before && heap->why[0] && get_mode(heap) >= HEAP_MODE_EXACT) {
 		char text[256];
 
 		snprintf(text, sizeof(text), "heap: %.240s", heap->why);

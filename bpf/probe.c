@@ -34,6 +34,7 @@ static void on_exec(struct probe *probe, const struct control_record *record)
 	error_destroy(error);
 	probe_heap_on_exec(probe, record);
 	probe->refresh_ms = REFRESH_LEAST_MS;
+	probe->looks_due = LOOKS_AFTER_EXEC;
 	/* A target that does nothing but exec must not keep the probe busy. */
 	probe_refresh_soon(probe);
 	probe_send_target(probe);

@@ -22,6 +22,10 @@
 #define SWEEP_MS  200
 #define HOOKS_MAX 256
 
+#define GO_ALONE "a Go program: its runtime allocates by itself, and probes would break it"
+#define GO_BESIDE                                                                                            \
+	"a Go program: what its runtime allocates is not in these books, only what goes through malloc"
+
 struct price {
 	uint64_t time_ns, target_ns;
 	double cost_ns;
@@ -276,7 +280,7 @@ static void on_attached(struct probe *probe)
 		heap->since_ns = now_ns;
 		if (heap->exec_ns)
 			heap->unseen_ns = now_ns - heap->exec_ns;
-		heap->why[0] = '\0';
+		probe_copy_text(heap->why, sizeof(heap->why), heap->has_go ? GO_BESIDE : "");
 		heap->state = HEAP_EXACT;
 		heap->first = (struct price){.time_ns = now_ns};
 		target_read_cpu_ns(probe->target, &heap->first.target_ns);
@@ -334,6 +338,8 @@ static void put_hooks(struct probe *probe, uint32_t module, const struct hooks_m
 		return;
 	if (message->is_go) {
 		heap->has_go = true;
+		if (heap->state == HEAP_EXACT)
+			set_state(probe, HEAP_EXACT, GO_BESIDE);
 		return;
 	}
 	send_wrappers(probe, module, message);
@@ -415,8 +421,7 @@ void probe_heap_on_tables_done(struct probe *probe)
 	    (probe->launch.pid && !heap->exec_ns))
 		return;
 	if (!heap->why[0] && heap->has_go)
-		probe_copy_text(heap->why, sizeof(heap->why),
-				"a Go program: its runtime allocates by itself, and probes would break it");
+		probe_copy_text(heap->why, sizeof(heap->why), GO_ALONE);
 	else if (!heap->why[0])
 		probe_copy_text(heap->why, sizeof(heap->why), "no module defines malloc by name");
 	tell(probe);

@@ -201,6 +201,10 @@ void probe_refresh_or_say(struct probe *probe)
 	if (error && error_get_code(error) != ERROR_NO_TARGET)
 		probe_send_note(probe, error_get_message(error));
 	error_destroy(error);
+	if (!probe->looks_due)
+		return;
+	probe->looks_due--;
+	error_destroy(loop_set_timer(probe->refresh_timer, probe->refresh_ms, 0));
 }
 
 void probe_on_refresh_timer(void *arg)

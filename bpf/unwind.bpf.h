@@ -64,6 +64,8 @@ struct walk_context {
 
 #ifdef __bpf__
 
+#define walk_global __attribute__((noinline))
+
 #include "bpf/kernel.h"
 #include "bpf/life.bpf.h"
 
@@ -145,12 +147,14 @@ static __always_inline int walk_is_site(__u64 frame)
 /* A probe with a return puts its trampoline's address in place of the return address. The real one stands in
  * the thread's list of pending returns, newest first (kernel/events/uprobes.c, prepare_uretprobe()). Looks
  * for the one whose slot on the stack lies in [low, high); 0: there is none among the newest. */
-static __always_inline __u64 walk_find_return(__u64 low, __u64 high, __u64 *ret_slot)
+walk_global __u64 walk_find_return(__u64 low, __u64 high, __u64 *ret_slot)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct return_instance *instance;
 	struct uprobe_task *pending;
 
+	if (!ret_slot)
+		return 0; /* never: for the verifier */
 	if (!bpf_core_field_exists(task->utask))
 		return 0;
 	pending = BPF_CORE_READ(task, utask);
@@ -182,19 +186,21 @@ static __always_inline long walk_read_stack(__u64 *ret, __u32 bytes, __u64 addre
 #define __always_inline inline __attribute__((always_inline))
 #endif
 #define walk_opaque(variable) ((void)0)
+#define walk_global	      static
 
 #endif
 
-/* Makes the mapping of pc the walk's last hit; 0: pc is in no known executable mapping. */
-static __always_inline int walk_find_mapping(struct walk *walk, __u64 pc)
+/* The search of walk_find_mapping(). Global, for the verifier: it is checked once, not anew at each place
+ * that calls it (1 M steps, and no program, on 6.1). */
+walk_global int walk_search_mapping(struct walk *walk, __u64 pc)
 {
 	const struct mapping_header *header;
 	const struct mapping *mapping;
 	__u32 base = 0, left;
 	void *array;
 
-	if (pc >= walk->mapping.start && pc < walk->mapping.end)
-		return 1;
+	if (!walk)
+		return 0; /* never: for the verifier */
 	array = walk_get_mappings();
 	if (!array)
 		return 0;
@@ -220,6 +226,14 @@ static __always_inline int walk_find_mapping(struct walk *walk, __u64 pc)
 		return 0;
 	walk->mapping = *mapping;
 	return 1;
+}
+
+/* Makes the mapping of pc the walk's last hit; 0: pc is in no known executable mapping. */
+static __always_inline int walk_find_mapping(struct walk *walk, __u64 pc)
+{
+	if (pc >= walk->mapping.start && pc < walk->mapping.end)
+		return 1;
+	return walk_search_mapping(walk, pc);
 }
 
 /* The remembered header becomes that of table; 0: there is no such table. */

@@ -14,6 +14,7 @@ static void hold_until_closed(const int *fds, size_t count, int pipe)
 	int first = pipe, copy;
 	char byte;
 
+	setsid();
 	for (size_t i = 0; i < count; i++)
 		if (fds[i] > first)
 			first = fds[i];

@@ -79,6 +79,7 @@ static void puppet_main(int socket, bool is_filtered)
 	uint64_t answer = 0;
 	sigset_t all;
 
+	setsid(); /* as the workers: the session is the interface's */
 	if (dup2(socket, PUPPET_SOCKET) < 0 || close_range(0, PUPPET_SOCKET - 1, 0) < 0 ||
 	    close_range(PUPPET_SOCKET + 1, ~0u, 0) < 0)
 		_exit(1);

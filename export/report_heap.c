@@ -16,7 +16,7 @@ static json_t *make_why(const struct report_heap *heap)
 	char text[512];
 
 	if (heap->facts.mode != HEAP_MODE_CLOSED)
-		return json_null();
+		return heap->why ? report_json_text(heap->why) : json_null();
 	snprintf(text, sizeof(text), "exact until %.1f s%s%s", get_seconds(heap->facts.closed_ns),
 		 heap->why ? ": " : "", heap->why ? heap->why : "");
 	return report_json_text(text);
@@ -150,11 +150,10 @@ static void put_mode(const struct report_heap *heap, FILE *stream)
 	const struct heap_facts *facts = &heap->facts;
 
 	fprintf(stream, LINE "exact, every call from %.1f s", get_seconds(facts->since_ns));
-	if (facts->mode != HEAP_MODE_CLOSED) {
+	if (facts->mode != HEAP_MODE_CLOSED)
 		fputs(" on\n", stream);
-		return;
-	}
-	fprintf(stream, " until %.1f s\n", get_seconds(facts->closed_ns));
+	else
+		fprintf(stream, " until %.1f s\n", get_seconds(facts->closed_ns));
 	if (!heap->why)
 		return;
 	fputs(LINE, stream);

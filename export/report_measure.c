@@ -20,9 +20,7 @@ void report_read_heap(const struct profile *profile, struct report_heap *ret)
 	if (heap)
 		heap_get_facts(heap, &ret->facts);
 	switch (ret->facts.mode) {
-	case HEAP_MODE_EXACT:
-		ret->heap = heap;
-		return;
+	case HEAP_MODE_EXACT: /* a reason here says what is not in the books */
 	case HEAP_MODE_CLOSED:
 		ret->heap = heap;
 		ret->why = choose_why(ret->facts.why, NULL);

@@ -114,13 +114,15 @@ def watch_for(watch, seconds, alive):
 def judge(summary, watch, least_complete):
     """The promises of a long recording."""
     verdicts = Verdicts()
-    cpu, lost = summary["cpu"], summary["lost"]
+    cpu = summary["cpu"]
     complete = cpu["stacks"]["complete"] / max(1, cpu["samples"])
     broken = ", ".join(f"{reason} {count}" for reason, count in cpu["stacks"]["broken"].items() if count)
     verdicts.check(f"complete user stacks ≥ {100 * least_complete:.0f} %",
                    f"{100 * complete:.3f} % of {cpu['samples']:,} samples ({broken or 'none broken'})",
                    complete >= least_complete)
-    attempts, missing = summary["overhead"]["probe_hits"], sum(lost.values())
+    # Those of CPU samples: the heap has books of its own.
+    attempts = summary["overhead"]["probe_hits"]
+    missing = h.cpu_lost(summary)
     verdicts.check("closed accounts: attempts = delivered + losses",
                    f"{attempts:,} = {cpu['samples']:,} + {missing:,}", attempts == cpu["samples"] + missing)
     verdicts.check("nothing lost", f"{missing:,}", missing == 0)

@@ -610,5 +610,6 @@ int main(void)
 		cmocka_unit_test(test_sweep_spares_a_target_without_main_thread),
 	};
 
+	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

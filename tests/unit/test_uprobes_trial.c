@@ -300,5 +300,6 @@ int main(void)
 		cmocka_unit_test(test_puppet_inherits_nothing),
 	};
 
+	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
