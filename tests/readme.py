@@ -7,7 +7,7 @@ import sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 README = os.path.join(ROOT, "README.md")
-GOLDEN = os.path.join(ROOT, "tests/screens/golden/overview-80x24.txt")
+GOLDEN = os.path.join(ROOT, "tests/screens/golden/overview-heap-80x24.txt")
 BLOCK = re.compile(r"(<!-- screen -->\n```text\n).*?(```\n)", re.S)
 
 

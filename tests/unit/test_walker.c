@@ -485,6 +485,57 @@ static void test_trampoline_is_left(void **state)
 	assert_int_equal(walk.end, STACK_TRAMPOLINE);
 }
 
+/* Behind its system call the trampoline returns to what lies on the stack; no return is pending any more. */
+static void test_trampoline_after_its_call(void **state)
+{
+	static const struct {
+		unsigned inside, words;
+	} places[] = {{TRAMPOLINE_AFTER_CALL, 2}, {TRAMPOLINE_SECOND_POP, 1}, {TRAMPOLINE_RETURN, 0}};
+	uint64_t page = CODE + 0x200000;
+
+	mapping_add(page, page + 0x1000, page, MODULE_ANONYMOUS, MAPPING_TRAMPOLINE);
+	for (unsigned i = 0; i < 3; i++) {
+		memset(world.stack, 0, sizeof(world.stack));
+		world.stack[places[i].words] = CODE + 0x401;
+		walk_all(page + places[i].inside, STACK_BASE, 0);
+		assert_int_equal(walk.end, STACK_COMPLETE);
+		assert_int_equal(walk.count, 2);
+		assert_frame(1, CODE + 0x401);
+	}
+	/* anywhere else it is not known where */
+	walk_all(page + TRAMPOLINE_RETURN + 1, STACK_BASE, 0);
+	assert_int_equal(walk.end, STACK_TRAMPOLINE);
+}
+
+/* The trampoline lies at the start of its page: the byte before is in no mapping, or in another one. */
+static void test_trampoline_behind_code(void **state)
+{
+	world.stack[0] = CODE + 0x2000; /* where the code ends */
+	mapping_add(CODE + 0x2000, CODE + 0x3000, CODE + 0x2000, MODULE_ANONYMOUS, MAPPING_TRAMPOLINE);
+	world.returns[0].slot = STACK_BASE;
+	world.returns[0].pc = CODE + 0x401;
+	walk_all(CODE + 0x10, STACK_BASE, 0);
+	assert_int_equal(walk.end, STACK_COMPLETE);
+	assert_frame(1, CODE + 0x401);
+}
+
+static void test_trap_is_undone(void **state)
+{
+	uint64_t site = CODE + 0x10;
+
+	walk_start(&walk, 0, 0, 0, 0);
+	world.stack[0] = CODE + 0x401; /* a return address: the push has not been executed */
+	assert_int_equal(walk_undo_trap(&walk, site + 1, STACK_BASE), site + 1);
+	world.site = FRAME(MODULE, site - CODE + world.elements[1].offset);
+	assert_int_equal(walk_undo_trap(&walk, site + 1, STACK_BASE), site);
+	/* what was pushed, on top of it: it has been */
+	world.stack[0] = 0x1234;
+	assert_int_equal(walk_undo_trap(&walk, site + 1, STACK_BASE), site + 1);
+	/* no stack, no mapping */
+	assert_int_equal(walk_undo_trap(&walk, site + 1, 0x1000), site + 1);
+	assert_int_equal(walk_undo_trap(&walk, 0x1001, STACK_BASE), 0x1001);
+}
+
 static void test_many_mappings(void **state)
 {
 	/* every number of mappings, every one of them found, every hole between them not */
@@ -646,6 +697,9 @@ int main(void)
 		walker_test(test_leaf_is_looked_up_exactly),
 		walker_test(test_jit_trampoline_and_no_table),
 		walker_test(test_trampoline_is_left),
+		walker_test(test_trampoline_after_its_call),
+		walker_test(test_trampoline_behind_code),
+		walker_test(test_trap_is_undone),
 		walker_test(test_many_mappings),
 		walker_test(test_truncation_keeps_the_leaf),
 		walker_test(test_the_deepest_whole_stack),
