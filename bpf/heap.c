@@ -33,7 +33,7 @@ struct heap_books {
 	int sites_fd;			      /* the collector's */
 	unsigned cpus;
 	size_t ring_bytes;
-	uint64_t memory_bytes; /* that levels and chunks can take */
+	uint64_t memory_bytes, memory_max; /* that levels and chunks can take */
 	ARRAY(int)
 	chunks;
 };
@@ -141,7 +141,7 @@ static bool add_level(struct heap_books *books, const char *outer, struct heap_l
 	uint64_t bytes = (uint64_t)capacity * (BUCKET_BYTES + ELEMENT_BYTES + sizeof(struct heap_block));
 	_cleanup_close_ int fd = -1;
 
-	if (index >= HEAP_LEVELS || books->memory_bytes + bytes > HEAP_MEMORY_MAX)
+	if (index >= HEAP_LEVELS || (index && books->memory_bytes + bytes > books->memory_max))
 		return false;
 	fd = create_level(outer, capacity);
 	if (fd < 0 || bpf_map_update_elem(find_map(books, outer), &index, &fd, BPF_ANY))
@@ -159,7 +159,7 @@ static bool add_chunk(struct heap_books *books)
 	uint64_t bytes = HEAP_CHUNK_SLOTS * sizeof(struct heap_totals);
 	_cleanup_close_ int fd = -1;
 
-	if (index >= HEAP_CHUNKS || books->memory_bytes + bytes > HEAP_MEMORY_MAX)
+	if (index >= HEAP_CHUNKS || (index && books->memory_bytes + bytes > books->memory_max))
 		return false;
 	fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "heap_chunk", sizeof(uint32_t), sizeof(struct heap_totals),
 			    HEAP_CHUNK_SLOTS, &options);
@@ -340,6 +340,7 @@ struct error *heap_books_create(const struct heap_books_options *options, struct
 	books->cpus = (unsigned)cpus;
 	books->sites_fd = options->shared.sites;
 	books->ring_bytes = options->ring_bytes ? options->ring_bytes : RING_BYTES;
+	books->memory_max = options->memory_bytes ? options->memory_bytes : HEAP_MEMORY_MAX;
 	config.wakeup_bytes = books->ring_bytes / 4;
 	if (getrandom(&config.seed, sizeof(config.seed), GRND_NONBLOCK) < 0)
 		config.seed = (uint64_t)(uintptr_t)books;

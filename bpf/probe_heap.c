@@ -215,10 +215,14 @@ static struct error *open_books(struct probe *probe)
 		.links = probe->heap->links,
 		.shared = collector_get_shared_maps(probe->collector),
 	};
+	/* For the tests that force losses. */
 	const char *ring_bytes = getenv("KILN_HEAP_RING_BYTES");
+	const char *memory_bytes = getenv("KILN_HEAP_MEMORY_BYTES");
 
 	if (ring_bytes)
 		options.ring_bytes = strtoul(ring_bytes, NULL, 0);
+	if (memory_bytes)
+		options.memory_bytes = strtoull(memory_bytes, NULL, 0);
 	return heap_books_create(&options, &probe->heap->books);
 }
 

@@ -124,6 +124,63 @@ def test_wrapped_allocator_counts_once(kind):
                 "realloc-fails", "free-nothing", env=preload, module="/liballoc-wrapper")
 
 
+PACKAGED = ("libjemalloc.so.2", "libtcmalloc_minimal.so.4", "libmimalloc.so.2.0")
+
+
+def test_allocators_of_packages(kind):
+    """They bring the same names; each does its own work in the same books."""
+    missing = []
+    for name in PACKAGED:
+        path = "/usr/lib/x86_64-linux-gnu/" + name
+        if not os.path.exists(path):
+            missing.append(name)
+            continue
+        books.check(kind, "heap-leak", 300, 50, env={"LD_PRELOAD": path}, module="/" + name.split(".so")[0])
+        books.check(kind, "heap-threads", env={"LD_PRELOAD": path}, module="/" + name.split(".so")[0],
+                    skip=("peak_bytes",))
+    if len(missing) == len(PACKAGED):
+        raise h.Skip("none of them is installed: " + " ".join(missing))
+
+
+@contextlib.contextmanager
+def environment(name, value):
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        del os.environ[name]
+
+
+def test_full_map_is_counted(kind):
+    """Room for 256 Ki blocks, and no more to be had: what is refused is neither live nor freed."""
+    with environment("KILN_HEAP_MEMORY_BYTES", "1"), books.attached(kind, "heap-leak", 150000, 10) as (target, recording):
+        target.go()
+        expected = target.json()["heap"]
+        summary = books.finish(recording).summary()
+        heap = summary["heap"]
+        for field in ("allocs", "alloc_bytes", "failed"):
+            h.expect(heap[field] == expected[field], f"{field}: {heap[field]}, not {expected[field]}")
+        h.expect(heap["allocs"] == heap["frees"] + heap["live_blocks"] + heap["refused_blocks"], f"{heap}")
+        h.expect(heap["alloc_bytes"] == heap["free_bytes"] + heap["live_bytes"] + heap["refused_bytes"], f"{heap}")
+        h.expect(30000 < heap["refused_blocks"] == summary["lost"]["live_map_full"], f"{heap} {summary['lost']}")
+        h.expect(heap["live_blocks"] <= 1 << 18, f"{heap}")
+        h.expect("incomplete by at least" in h.expect_exit(0, "report", recording.path).stdout, "the text says it")
+
+
+def test_full_ring_is_counted(kind):
+    """A stack that found the ring full is sent again; until then its bytes are nobody's, and not lost."""
+    with environment("KILN_HEAP_RING_BYTES", "4096"), books.attached(kind, "heap-depth", 450) as (target, recording):
+        target.go()
+        expected = target.json()["heap"]
+        reports = books.finish(recording)
+        summary = reports.summary()
+        h.expect(summary["lost"]["heap_ring_full"] > 0, f"{summary['lost']}")
+        for field in ("allocs", "alloc_bytes", "live_blocks", "live_bytes"):
+            h.expect(summary["heap"][field] == expected[field], f"{field}: {summary['heap'][field]}")
+        total = sum(row["self"] for row in reports.alloc()["rows"])
+        h.expect(total == expected["live_bytes"], f"Σ self {total}, not {expected['live_bytes']}")
+
+
 def depth_of(rows):
     deepest, level = 0, rows
     while level:
@@ -222,5 +279,6 @@ if __name__ == "__main__":
         test_blocks_from_before, test_threads_free_each_others_blocks, test_threads_end_inside_the_books, test_fork,
         test_exec, test_allocator_of_a_module, test_allocator_that_is_loaded_later,
         test_allocator_in_the_program_that_throws, test_new_and_delete, test_wrapped_allocator_counts_once,
+        test_allocators_of_packages, test_full_map_is_counted, test_full_ring_is_counted,
         test_deep_stacks, test_coroutines, test_attach_and_detach_while_it_allocates, test_budget,
         test_symbols_that_lie, test_stopped_target) + [test_heap_off])
