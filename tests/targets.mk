@@ -5,6 +5,7 @@ BUILD_PACKAGES := make gcc libc6-dev clang bpftool libbpf-dev libelf-dev libdw-d
 TEST_PACKAGES := g++ libcmocka-dev clang-format binutils elfutils tmux python3 sudo procps redis-server redis-tools sqlite3 \
 	linux-perf qemu-system-x86 busybox-static cpio strace gdb fzf libjemalloc2 libtcmalloc-minimal4 libmimalloc2.0
 SOAK_PACKAGES := debootstrap llvm-14-dev
+BENCH_PACKAGES := heaptrack bpftrace
 
 # Under sudo, packages are installed and processes attached as root, but everything is compiled as the user who typed.
 AS_USER := $(if $(SUDO_UID),$(if $(filter 0,$(shell id -u)),setpriv --reuid=$(SUDO_UID) --regid=$(SUDO_GID) --init-groups))
@@ -63,6 +64,7 @@ soak: setup-test ## the long figures: minutes to hours; results belong into docs
 	@O=$(O) tests/soak/run.py
 
 bench: setup-test ## ratios against peers in one run; results belong into docs/benchmarks.md
+	$(call install_packages,$(BENCH_PACKAGES))
 	@$(AS_USER) $(MAKE) --no-print-directory -j$(shell nproc) test-programs
 	@O=$(O) tests/bench/run.py
 

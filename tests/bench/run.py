@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 """make bench: what kiln costs and how fast it is, beside perf in the same run; prints a markdown table.
 
-usage: run.py [--write] [PART…]      parts: sample loop attach own size; --write puts the result into docs/benchmarks.md
+usage: run.py [--write] [PART…]      parts: sample loop attach own size heap; --write puts the result into
+docs/benchmarks.md
 Repetitions are interleaved (A B A B …) and medians are shown, so that a busy machine hits all sides alike. Each figure
 stands with the range in which its repetitions lay.
 """
@@ -17,6 +18,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import measure as m  # noqa: E402
 from measure import h  # noqa: E402
+import heap  # noqa: E402
 import oracle  # noqa: E402
 import test_real_programs as real  # noqa: E402
 
@@ -367,7 +369,8 @@ def bench_size():
          "perf.data --call-graph dwarf (no names)", "ratio"], rows)
 
 
-PARTS = {"sample": bench_sample, "loop": bench_loop, "attach": bench_attach, "own": bench_own, "size": bench_size}
+PARTS = {"sample": bench_sample, "loop": bench_loop, "attach": bench_attach, "own": bench_own, "size": bench_size,
+         "heap": heap.bench_heap}
 
 
 def main():
