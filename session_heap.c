@@ -185,6 +185,7 @@ void session_heap_settle(struct session *session)
 		return;
 	set_facts(session);
 	take_over(session, 0);
+	heap_add_point(session->heap->heap, session_elapsed_ns(session), read_rss_bytes(session));
 }
 
 /* ---- news from the probe ---- */

@@ -199,7 +199,7 @@ int on_cpu_sample(struct bpf_perf_event_data *ctx)
 /* ---- the target's life ---- */
 
 SEC("tp_btf/sched_process_exec")
-int BPF_PROG(on_exec, struct task_struct *task)
+int BPF_PROG(on_exec, struct task_struct *task, int old_pid)
 {
 	struct target_life *target = life_get();
 	__u64 count;
@@ -207,7 +207,7 @@ int BPF_PROG(on_exec, struct task_struct *task)
 	if ((__u32)task->tgid != config_tgid || !target)
 		return 0;
 	count = __sync_fetch_and_add(&target->exec_count, 1) + 1;
-	control_send(CONTROL_EXEC, task->tgid, count, 0);
+	control_send(CONTROL_EXEC, old_pid, count, 0);
 	return 0;
 }
 

@@ -91,7 +91,7 @@ enum control_kind {
 
 struct control_record {
 	__u32 kind; /* enum control_kind */
-	__u32 pid;  /* FORK: the child */
+	__u32 pid;  /* FORK: the child; EXEC: the thread that called it */
 	__u64 time_ns;
 	__u64 value;  /* EXIT: status as wait(2) gives it; EXEC: new exec count; FORK: children so far, of
 			 which  not all are told */

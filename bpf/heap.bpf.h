@@ -41,7 +41,7 @@ struct pending_call {
 	__u8 tail_calls; /* that will return at the same stack pointer before it */
 	/* The thread's last call of free(), where there are several: the return address, and where it stands.
 	 */
-	__u64 freed_sp, freed_return;
+	__u64 freed_sp, freed_return, freed_ip;
 };
 
 struct {
@@ -171,9 +171,11 @@ static __always_inline int books_open(struct books *books)
 /* The probe is to make room, and is told once. */
 static __always_inline void room_ask(struct books *books, __u32 kind)
 {
-	if (!*(volatile __u32 *)&books->room->is_asked[kind] &&
-	    __sync_val_compare_and_swap(&books->room->is_asked[kind], 0, 1) == 0)
-		control_send(CONTROL_HEAP_ROOM, config_tgid, kind, 0);
+	if (*(volatile __u32 *)&books->room->is_asked[kind] ||
+	    __sync_val_compare_and_swap(&books->room->is_asked[kind], 0, 1) != 0)
+		return;
+	if (control_send(CONTROL_HEAP_ROOM, config_tgid, kind, 0))
+		__sync_lock_test_and_set(&books->room->is_asked[kind], 0);
 }
 
 /* ---- counters of a stack ---- */
@@ -563,10 +565,16 @@ static __always_inline void call_read(struct pt_regs *ctx, __u64 cookie, struct 
 	}
 }
 
-/* Whether this entry lies inside the pending call. */
-static __always_inline int call_is_inside(const struct pending_call *call, __u64 sp)
+/* Whether this entry lies inside the pending call: deeper on the stack, and the trampoline still stands where
+ * that one will return. Its return may have been missed (longjmp), and the stack have grown down again. */
+static __always_inline int call_is_inside(const struct books *books, const struct pending_call *call,
+					  __u64 sp)
 {
-	return call->is_active && sp <= call->sp;
+	__u64 trampoline = *(volatile __u64 *)&books->room->trampoline, now = 0;
+
+	if (!call->is_active || sp > call->sp)
+		return 0;
+	return !trampoline || walk_read_stack(&now, 8, call->sp) || now == trampoline;
 }
 
 /* A block that was taken out of the books for a call that did nothing to it goes back. */
@@ -593,24 +601,29 @@ static __always_inline void call_abandon(struct books *books, struct pending_cal
 
 /* Whether the thread is still inside its last free(): deeper on the stack, and the return address of that one
  * is where it was. An interposed free() calls the next one, perhaps with an address of its own. */
-static __always_inline int free_is_inside(const struct pending_call *call, __u64 sp)
+static __always_inline int free_is_inside(const struct pending_call *call, __u64 sp, __u64 ip)
 {
 	__u64 now = 0;
 
+	/* The same function at the same place has been called again. */
+	if (sp == call->freed_sp && ip == call->freed_ip)
+		return 0;
 	return call->freed_sp && sp <= call->freed_sp && !walk_read_stack(&now, 8, call->freed_sp) &&
 	       now == call->freed_return;
 }
 
-static __always_inline void free_remember(struct books *books, struct pending_call *call, __u64 sp)
+static __always_inline void free_remember(struct books *books, struct pending_call *call, __u64 sp, __u64 ip)
 {
 	call->freed_sp = 0;
 	/* One read more, only where it can matter. */
-	if (*(volatile __u32 *)&books->room->free_files > 1 && !walk_read_stack(&call->freed_return, 8, sp))
+	if (*(volatile __u32 *)&books->room->free_files > 1 && !walk_read_stack(&call->freed_return, 8, sp)) {
 		call->freed_sp = sp;
+		call->freed_ip = ip;
+	}
 }
 
 /* Books a free; of a block that is unknown only when it was there before us. */
-static __always_inline void call_free(struct books *books, __u64 address, __u64 sp)
+static __always_inline void call_free(struct books *books, __u64 address, __u64 sp, __u64 ip)
 {
 	struct pending_call *call;
 	struct heap_block block;
@@ -621,14 +634,14 @@ static __always_inline void call_free(struct books *books, __u64 address, __u64 
 				    BPF_LOCAL_STORAGE_GET_F_CREATE);
 	if (block_take(books, address, &block)) {
 		book_free(books, &block);
-	} else if (call && (call_is_inside(call, sp) || free_is_inside(call, sp))) {
+	} else if (call && (call_is_inside(books, call, sp) || free_is_inside(call, sp, ip))) {
 		ADD(books->counters->nested, 1);
 		return;
 	} else {
 		ADD(books->counters->frees_before, 1);
 	}
 	if (call)
-		free_remember(books, call, sp);
+		free_remember(books, call, sp, ip);
 }
 
 /* Returns whether its return is wanted. */
@@ -644,7 +657,7 @@ static __always_inline int call_enter(struct books *books, struct pt_regs *ctx, 
 		ADD(books->counters->lost_pending, 1);
 		return 0;
 	}
-	if (call_is_inside(call, sp)) {
+	if (call_is_inside(books, call, sp)) {
 		ADD(books->counters->nested, 1);
 		/* Its return cannot be vetoed, and comes at the same stack pointer before the call's own. */
 		if (!can_veto && sp == call->sp)
@@ -747,7 +760,7 @@ static __always_inline void on_free(struct pt_regs *ctx, __u64 cookie)
 	if (!books_open(&books))
 		return;
 	ADD(books.counters->hits, 1);
-	call_free(&books, argument_read(ctx, cookie, 0), PT_REGS_SP(ctx));
+	call_free(&books, argument_read(ctx, cookie, 0), PT_REGS_SP(ctx), PT_REGS_IP(ctx));
 	ADD(books.counters->program_ns, bpf_ktime_get_ns() - now_ns);
 }
 
@@ -767,12 +780,19 @@ static __always_inline void on_leave(struct pt_regs *ctx)
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(on_heap_exec, struct task_struct *task)
 {
+	struct heap_totals *totals;
 	struct pending_call *call;
 	struct books books;
 
 	if ((__u32)task->tgid != config_tgid || !books_open(&books))
 		return 0;
 	ADD(books.global->exec, 1);
+	totals = totals_get(HEAP_SLOT_NONE);
+	if (totals) {
+		totals->exec = (__u32)books.global->exec;
+		totals->free_count = totals->alloc_count;
+		totals->free_bytes = totals->alloc_bytes;
+	}
 	ADD(books.global->gone_blocks, __sync_lock_test_and_set(&books.global->live_blocks, 0));
 	ADD(books.global->gone_bytes, __sync_lock_test_and_set(&books.global->live_bytes, 0));
 	call = bpf_task_storage_get(&pending_calls, bpf_get_current_task_btf(), 0, 0);

@@ -31,6 +31,7 @@ struct heap_books {
 	struct heap_room *room;		      /* mapped, shared with the programs */
 	const struct heap_counters *counters; /* mapped: one a CPU */
 	int sites_fd;			      /* the collector's */
+	bool is_over;
 	unsigned cpus;
 	size_t ring_bytes;
 	uint64_t memory_bytes, memory_max; /* that levels and chunks can take */
@@ -42,6 +43,7 @@ struct heap_books {
 
 void heap_books_close(struct heap_books *books)
 {
+	books->is_over = true;
 	__atomic_store_n(&books->room->is_closed, 1, __ATOMIC_RELEASE);
 }
 
@@ -310,6 +312,7 @@ static struct error *start(struct heap_books *books, const struct heap_books_opt
 		error = start_slots(books);
 	if (error)
 		return error;
+	books->room->is_closed = 1;
 	for (int kind = 0; kind < HEAP_ROOM_KINDS; kind++)
 		if (!heap_books_grow(books, (enum heap_room_kind)kind, &chunk))
 			return error_create(ERROR_GENERAL, errno, NULL,
@@ -408,13 +411,16 @@ struct error *heap_books_attach(struct heap_books *books, uint32_t module, int f
 		frees |= hooks[i].kind == HEAP_FREE;
 	}
 	books->room->free_files += frees;
-	/* The books open in one moment, when all probes are in place. */
-	if (is_first)
-		heap_books_close(books);
 	error = uprobes_attach(books->uprobes, file_fd, sites, count);
-	if (is_first)
+	/* The books open in one moment, when all probes of the first file are in place. */
+	if (!error && is_first && !books->is_over)
 		__atomic_store_n(&books->room->is_closed, 0, __ATOMIC_RELEASE);
 	return error;
+}
+
+void heap_books_set_trampoline(struct heap_books *books, uint64_t address)
+{
+	__atomic_store_n(&books->room->trampoline, address, __ATOMIC_RELEASE);
 }
 
 size_t heap_books_count_sites(const struct heap_books *books)

@@ -42,6 +42,8 @@ void heap_books_destroy(struct heap_books *books); /* NULL accepted; detaches */
 /* Probes on functions of one file, all or none. Puts the hooks into the order in which they are attached. */
 struct error *heap_books_attach(struct heap_books *books, uint32_t module, int file_fd, struct hook *hooks,
 				size_t count);
+/* Where the target's page of trampolines begins; 0: it has none (yet). */
+void heap_books_set_trampoline(struct heap_books *books, uint64_t address);
 /* Nothing is booked any more from now on; the probes stay. */
 void heap_books_close(struct heap_books *books);
 void heap_books_detach(struct heap_books *books); /* closes, and takes the probes away: ~0.1 s a link */

@@ -61,7 +61,9 @@ struct heap_totals {
 #define HEAP_CHUNK_SLOTS (1u << 14)
 #define HEAP_CHUNKS	 64u
 #define HEAP_SLOTS	 (HEAP_CHUNK_SLOTS * HEAP_CHUNKS)
-#define HEAP_SLOT_NONE	 0u /* of allocations whose stack could not be taken, which is counted */
+/* Of allocations whose stack could not be taken, which is counted. Its frees include what has gone with an
+ * exec. */
+#define HEAP_SLOT_NONE 0u
 
 /* ---- the whole heap: the one element of the mmapable array "heap_global" ---- */
 struct heap_global {
@@ -130,6 +132,7 @@ struct heap_levels {
 struct heap_room {
 	__u32 is_closed;  /* set by the probe: nothing is booked */
 	__u32 free_files; /* files with a probed free(): of several, one may call another's */
+	__u64 trampoline; /* the address that stands in place of a return that is probed; 0: not known yet */
 	struct heap_levels blocks, stacks;
 	__u32 slots;			 /* in chunks that are in place */
 	__u32 is_asked[HEAP_ROOM_KINDS]; /* the probe has been told */

@@ -87,10 +87,10 @@ static const char *compare_memory(const struct check *check, uint64_t address, s
 	uint8_t memory[INSN_CODE_BYTES];
 
 	if (read_bytes(check->mem_fd, address, memory, last - first) != last - first)
-		return "the target's memory cannot be read there";
+		return HOOKS_NOT_READ;
 	for (size_t i = first; i < last; i++)
 		if (memory[i - first] != check->code[i] && !(i == trap && memory[i - first] == TRAP))
-			return "the target's memory is not what its file holds";
+			return HOOKS_IS_OTHERWISE;
 	return NULL;
 }
 
@@ -154,7 +154,7 @@ static const char *check_proposal(struct check *check, const struct hook_proposa
 	if (proposal->length && proposal->length < check->length)
 		check->length = (size_t)proposal->length;
 	if (!cut_to_mappings(check))
-		return "it is not mapped executable";
+		return HOOKS_NOT_MAPPED;
 	check->length = read_bytes(check->request->fd, check->start, check->code, check->length);
 	if (!check->length)
 		return "its file ends before it, or cannot be read";

@@ -34,6 +34,11 @@ struct hook {
 	bool is_stepped;
 };
 
+/* Reasons that may pass: the mappings were read a moment ago. */
+#define HOOKS_NOT_MAPPED   "it is not mapped executable"
+#define HOOKS_NOT_READ	   "the target's memory cannot be read there"
+#define HOOKS_IS_OTHERWISE "the target's memory is not what its file holds"
+
 struct hooks_request {
 	const struct target *target;
 	int fd; /* of the module's file */

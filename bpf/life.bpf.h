@@ -38,7 +38,8 @@ static __always_inline struct target_life *life_get(void)
 	return bpf_map_lookup_elem(&life, &zero);
 }
 
-static __always_inline void control_send(__u32 kind, __u32 pid, __u64 value, __u64 cpu_ns)
+/* Nonzero: the ring is full, which is counted. */
+static __always_inline long control_send(__u32 kind, __u32 pid, __u64 value, __u64 cpu_ns)
 {
 	struct control_record record = {
 		.kind = kind,
@@ -48,9 +49,11 @@ static __always_inline void control_send(__u32 kind, __u32 pid, __u64 value, __u
 		.cpu_ns = cpu_ns,
 	};
 	struct target_life *target = life_get();
+	long failure = bpf_ringbuf_output(&control, &record, sizeof(record), 0);
 
-	if (bpf_ringbuf_output(&control, &record, sizeof(record), 0) && target)
+	if (failure && target)
 		__sync_fetch_and_add(&target->control_lost, 1);
+	return failure;
 }
 
 /* Once per interval, on whatever CPU comes first: the probe then reads the maps again. */

@@ -121,6 +121,7 @@ static void on_target_gone(void *arg, uint32_t events)
 	send_exit(probe, probe_clock_ns(CLOCK_MONOTONIC), ~0ull, 0);
 	if (probe->collector)
 		error_destroy(collector_disable(probe->collector));
+	probe_heap_on_target_gone(probe);
 }
 
 /* ---- starting ---- */
@@ -240,6 +241,7 @@ static void on_kiln_message(void *arg, struct message *message)
 		probe_send(probe, PROBE_PAUSED, NULL, 0);
 		return;
 	case KILN_STOPPED:
+		probe_heap_on_stop(probe);
 		stop_with_kiln(probe);
 		return;
 	case KILN_RESUME:

@@ -6,12 +6,17 @@
 #include "bpf/probe_internal.h"
 #include "bpf/process.h"
 
+#include <ctype.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <math.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 /* The price is looked at so often, over the last so many looks. */
 #define LOOK_MS 250
@@ -21,6 +26,10 @@
 /* Children are freed from their traps at this pace: a sweep costs some ms a file. */
 #define SWEEP_MS  200
 #define HOOKS_MAX 256
+/* So long a program is starting. */
+#define START_NS 2000000000u
+/* In the flags of /proc/PID/stat (include/linux/sched.h). */
+#define PF_EXITING 0x4
 
 #define GO_ALONE "a Go program: its runtime allocates by itself, and probes would break it"
 #define GO_BESIDE                                                                                            \
@@ -29,6 +38,12 @@
 struct price {
 	uint64_t time_ns, target_ns;
 	double cost_ns;
+};
+
+/* Copies of proposals; for base/array.h. */
+struct hooks_list {
+	struct hooks_message **items;
+	size_t count, capacity;
 };
 
 struct probe_heap {
@@ -48,9 +63,11 @@ struct probe_heap {
 	bool was_told; /* kiln has the fds */
 	bool has_go;
 	size_t chunks_told;
-	/* Proposals that came before sampling began: stacks need the tables. */
-	ARRAY(struct hooks_message *)
-	waiting;
+	struct hooks_list waiting; /* came before sampling began: stacks need the tables */
+	struct hooks_list again;   /* did not fit the mappings that were known then */
+	bool had_exec;
+	bool lost_leader;     /* at the last look */
+	uint64_t forks_swept; /* the target's children when the last sweep began */
 };
 
 /* ---- words ---- */
@@ -120,6 +137,29 @@ static void give_up(struct probe *probe, struct error *error)
 	set_state(probe, HEAP_OFF, why);
 }
 
+/* ---- proposals that are kept ---- */
+
+static void drop_list(struct hooks_list *list)
+{
+	for (size_t i = 0; i < list->count; i++)
+		free(list->items[i]);
+	array_deinit(list);
+}
+
+/* Without memory they are forgotten. */
+static void keep_hooks(struct hooks_list *list, uint32_t module, const struct hooks_message *message)
+{
+	size_t bytes = sizeof(*message) + message->count * sizeof(message->proposals[0]);
+	struct hooks_message *copy = malloc(bytes);
+
+	if (!copy)
+		return;
+	memcpy(copy, message, bytes);
+	copy->module = module;
+	if (!array_append(list, copy))
+		free(copy);
+}
+
 /* ---- starting ---- */
 
 void probe_heap_prepare(struct probe *probe)
@@ -156,12 +196,14 @@ static const char *check_target(struct probe *probe)
 	const char *why = hooks_check_target(probe->target, &has_seccomp);
 	struct error *error;
 
-	if (why || !has_seccomp)
+	if (why)
 		return why;
+	/* Tried always: a filter may come later, here or in a child that still has the traps. */
 	error = uprobes_try_seccomp(probe->heap->links, &survives);
-	if (error || !survives)
-		why = error ? "the target has a seccomp filter, and a trial of probes under one failed"
-			    : "the target has a seccomp filter, under which this kernel's probes are deadly";
+	if (!error && !survives)
+		why = "on this kernel probes are deadly under a seccomp filter";
+	else if (error && has_seccomp)
+		why = "the target has a seccomp filter, and a trial of probes under one failed";
 	error_destroy(error);
 	return why;
 }
@@ -181,7 +223,7 @@ void probe_heap_start(struct probe *probe)
 		tell(probe);
 		return;
 	}
-	why = probe->launch.pid ? NULL : check_target(probe);
+	why = check_target(probe);
 	if (why) {
 		set_state(probe, HEAP_OFF, why);
 		return;
@@ -200,9 +242,8 @@ void probe_heap_destroy(struct probe *probe)
 	if (!probe->heap)
 		return;
 	heap_books_destroy(probe->heap->books);
-	for (size_t i = 0; i < probe->heap->waiting.count; i++)
-		free(probe->heap->waiting.items[i]);
-	array_deinit(&probe->heap->waiting);
+	drop_list(&probe->heap->waiting);
+	drop_list(&probe->heap->again);
 	loop_remove(probe->heap->look_timer);
 	loop_remove(probe->heap->sweep_timer);
 	free(take_ptr(probe->heap));
@@ -231,6 +272,7 @@ static struct error *open_books(struct probe *probe)
 struct refusal {
 	struct probe *probe;
 	const char *module;
+	bool may_pass; /* with other mappings it might be taken */
 };
 
 /* The first refusal is the reason that is shown, if nothing else is found; each is said. */
@@ -240,6 +282,10 @@ static void on_refused(void *arg, const char *name, const char *why)
 	struct probe_heap *heap = refusal->probe->heap;
 	char text[240];
 
+	if (!strcmp(why, HOOKS_NOT_MAPPED) || !strcmp(why, HOOKS_NOT_READ)) {
+		refusal->may_pass = true;
+		return;
+	}
 	snprintf(text, sizeof(text), "heap: %.32s in %.60s gets no probe: %.120s", name, refusal->module,
 		 why);
 	probe_send_note(refusal->probe, text);
@@ -282,14 +328,17 @@ static void on_attached(struct probe *probe)
 
 	if (heap->state != HEAP_EXACT) {
 		heap->since_ns = now_ns;
-		if (heap->exec_ns)
-			heap->unseen_ns = now_ns - heap->exec_ns;
+		heap->forks_swept = collector_read_fork_count(probe->collector);
 		probe_copy_text(heap->why, sizeof(heap->why), heap->has_go ? GO_BESIDE : "");
 		heap->state = HEAP_EXACT;
 		heap->first = (struct price){.time_ns = now_ns};
 		target_read_cpu_ns(probe->target, &heap->first.target_ns);
 		error_destroy(loop_set_timer(heap->look_timer, LOOK_MS, LOOK_MS));
 	}
+	/* Of the program that runs since the last exec; a module that comes much later has missed nothing. */
+	if (heap->exec_ns && now_ns - heap->exec_ns < START_NS)
+		heap->unseen_ns = now_ns - heap->exec_ns;
+	heap->exec_ns = 0;
 	tell(probe);
 	tell_chunks(probe);
 	/* The kernel's page of trampolines has just appeared in the target. */
@@ -333,7 +382,7 @@ static void put_hooks(struct probe *probe, uint32_t module, const struct hooks_m
 {
 	struct probe_heap *heap = probe->heap;
 	const struct target_module *about = modules_get(probe->modules, module);
-	struct refusal refusal = {probe, about ? last_component(about->shown) : ""};
+	struct refusal refusal = {.probe = probe, .module = about ? last_component(about->shown) : ""};
 	_cleanup_free_ struct hook *hooks = NULL;
 	struct error *error;
 	size_t count;
@@ -364,6 +413,8 @@ static void put_hooks(struct probe *probe, uint32_t module, const struct hooks_m
 		},
 		hooks, HOOKS_MAX, on_refused, &refusal);
 	count = drop_slow_hooks(hooks, count, &refusal);
+	if (!count && refusal.may_pass)
+		keep_hooks(&heap->again, module, message);
 	if (!count)
 		return;
 	error = prepare(probe);
@@ -384,36 +435,53 @@ static void put_hooks(struct probe *probe, uint32_t module, const struct hooks_m
 
 void probe_heap_on_hooks(struct probe *probe, uint32_t module, const struct hooks_message *message)
 {
-	size_t bytes = sizeof(*message) + message->count * sizeof(message->proposals[0]);
-	struct hooks_message *copy;
-
 	if (!probe->heap || probe->heap->state == HEAP_OFF)
 		return;
-	if (probe->is_collecting) {
+	if (probe->is_collecting)
 		put_hooks(probe, module, message);
-		return;
-	}
-	copy = malloc(bytes);
-	if (!copy)
-		return;
-	memcpy(copy, message, bytes);
-	copy->module = module;
-	if (!array_append(&probe->heap->waiting, copy))
-		free(copy);
+	else
+		keep_hooks(&probe->heap->waiting, module, message);
+}
+
+/* The kernel's page of trampolines in the target; 0: none has been needed yet. */
+static uint64_t find_trampoline(const struct probe *probe)
+{
+	for (size_t i = 0; i < probe->mapping_count; i++)
+		if (probe->mappings[i].flags & MAPPING_TRAMPOLINE)
+			return probe->mappings[i].start;
+	return 0;
+}
+
+static void put_list(struct probe *probe, struct hooks_list *list)
+{
+	struct hooks_list taken = *list;
+
+	/* What does not fit now either is put into the list again. */
+	*list = (struct hooks_list){0};
+	for (size_t i = 0; i < taken.count; i++)
+		put_hooks(probe, taken.items[i]->module, taken.items[i]);
+	drop_list(&taken);
 }
 
 void probe_heap_on_collecting(struct probe *probe)
 {
-	struct probe_heap *heap = probe->heap;
-
-	for (size_t i = 0; heap && i < heap->waiting.count; i++) {
-		put_hooks(probe, heap->waiting.items[i]->module, heap->waiting.items[i]);
-		free(heap->waiting.items[i]);
-	}
-	if (heap)
-		heap->waiting.count = 0;
+	if (!probe->heap)
+		return;
+	put_list(probe, &probe->heap->waiting);
 	if (!workers_count_waiting(probe->workers))
 		probe_heap_on_tables_done(probe);
+}
+
+void probe_heap_on_mappings(struct probe *probe)
+{
+	struct probe_heap *heap = probe->heap;
+
+	if (!heap)
+		return;
+	if (heap->books)
+		heap_books_set_trampoline(heap->books, find_trampoline(probe));
+	if (heap->again.count && probe->is_collecting)
+		put_list(probe, &heap->again);
 }
 
 void probe_heap_on_tables_done(struct probe *probe)
@@ -422,13 +490,70 @@ void probe_heap_on_tables_done(struct probe *probe)
 
 	/* A command that has not called exec yet has no modules. */
 	if (!heap || heap->state != HEAP_WAITING || heap->waiting.count ||
-	    (probe->launch.pid && !heap->exec_ns))
+	    (probe->launch.pid && !heap->had_exec))
 		return;
 	if (!heap->why[0] && heap->has_go)
 		probe_copy_text(heap->why, sizeof(heap->why), GO_ALONE);
 	else if (!heap->why[0])
 		probe_copy_text(heap->why, sizeof(heap->why), "no module defines malloc by name");
 	tell(probe);
+}
+
+/* ---- the end ---- */
+
+/* A thread that is not the main one, and does not end. */
+static bool is_running_thread(int task_fd, const char *tid)
+{
+	char path[NAME_MAX + 8], text[512], *behind;
+	unsigned flags;
+	char state;
+	ssize_t length;
+	_cleanup_close_ int fd = -1;
+
+	snprintf(path, sizeof(path), "%s/stat", tid);
+	fd = openat(task_fd, path, O_RDONLY | O_CLOEXEC);
+	length = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	if (length <= 0)
+		return false;
+	text[length] = '\0';
+	behind = strrchr(text, ')');
+	return behind && sscanf(behind + 1, " %c %*d %*d %*d %*d %*d %u", &state, &flags) == 2 &&
+	       state != 'Z' && state != 'X' && !(flags & PF_EXITING);
+}
+
+/* Without its main thread a process goes on, but the kernel's filter of probes finds no memory by it. Not so
+ * while all of it ends. */
+static bool has_lost_leader(const struct target *target)
+{
+	struct process process = {.pid = target->pid, .proc_fd = target->proc_fd};
+	int fd = -1;
+	bool is_running = false;
+	struct dirent *entry;
+	DIR *dir;
+
+	if (!process_read_stat(&process) || process.state != 'Z' || !target_is_alive(target))
+		return false;
+	fd = openat(target->proc_fd, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	dir = fd < 0 ? NULL : fdopendir(fd);
+	while (dir && !is_running && (entry = readdir(dir)))
+		is_running = isdigit((unsigned char)entry->d_name[0]) && atoi(entry->d_name) != target->pid &&
+			     is_running_thread(fd, entry->d_name);
+	if (dir)
+		closedir(dir);
+	else if (fd >= 0)
+		close(fd);
+	return is_running;
+}
+
+static void close_books(struct probe *probe, const char *why)
+{
+	struct probe_heap *heap = probe->heap;
+
+	heap_books_close(heap->books);
+	heap->end_ns = probe_clock_ns(CLOCK_MONOTONIC);
+	set_state(probe, HEAP_CLOSED, why);
+	error_destroy(loop_set_timer(heap->look_timer, 0, 0));
+	heap_books_detach(heap->books);
 }
 
 /* ---- what happens ---- */
@@ -447,8 +572,39 @@ void probe_heap_on_room(struct probe *probe, const struct control_record *record
 
 void probe_heap_on_exec(struct probe *probe, const struct control_record *record)
 {
-	if (probe->heap && probe->heap->state == HEAP_WAITING)
-		probe->heap->exec_ns = record->time_ns;
+	struct probe_heap *heap = probe->heap;
+
+	if (!heap || heap->state == HEAP_OFF || heap->state == HEAP_CLOSED)
+		return;
+	heap->exec_ns = record->time_ns;
+	heap->had_exec = true;
+	heap->has_go = false;
+	if (heap->state != HEAP_EXACT)
+		return;
+	/* The links belong to the main thread of old, which is gone: the new program would run without a
+	 * trap. */
+	if (record->pid != (uint32_t)probe->target->pid)
+		close_books(
+			probe,
+			"exec was called by another thread than the main one, and the kernel's probes end "
+			"with that");
+	else if (heap->why[0])
+		set_state(probe, HEAP_EXACT, "");
+}
+
+void probe_heap_on_target_gone(struct probe *probe)
+{
+	/* Children that it has forked may still have the traps. */
+	if (probe->heap && probe->heap->books)
+		heap_books_detach(probe->heap->books);
+}
+
+void probe_heap_on_stop(struct probe *probe)
+{
+	if (probe->heap && probe->heap->state == HEAP_EXACT && probe->options->heap == HEAP_CHOICE_AUTO)
+		close_books(
+			probe,
+			"kiln was stopped, and nobody watched what the probes cost; --heap=exact goes on");
 }
 
 void probe_heap_on_fork(struct probe *probe)
@@ -466,8 +622,17 @@ static void on_sweep(void *arg)
 	struct probe *probe = arg;
 
 	probe->heap->is_sweep_due = false;
-	if (probe->heap->state == HEAP_EXACT)
-		error_destroy(heap_books_sweep(probe->heap->books));
+	if (probe->heap->state != HEAP_EXACT)
+		return;
+	probe->heap->forks_swept = collector_read_fork_count(probe->collector);
+	error_destroy(heap_books_sweep(probe->heap->books));
+}
+
+/* The programs do not tell of each fork when they are many. */
+static void sweep_if_forked(struct probe *probe)
+{
+	if (collector_read_fork_count(probe->collector) != probe->heap->forks_swept)
+		probe_heap_on_fork(probe);
 }
 
 void probe_heap_close(struct probe *probe)
@@ -523,35 +688,20 @@ static bool is_too_dear(const struct probe *probe, double *ret_share)
 	       to->cost_ns - from->cost_ns >= LEAST_SHARE * (double)(to->time_ns - from->time_ns);
 }
 
-/* Without its main thread a process goes on, but the kernel's filter of probes finds no memory by it. */
-static bool has_lost_leader(const struct target *target)
-{
-	struct process process = {.pid = target->pid, .proc_fd = target->proc_fd};
-
-	return process_read_stat(&process) && process.state == 'Z' && target_is_alive(target);
-}
-
-static void close_books(struct probe *probe, const char *why)
-{
-	struct probe_heap *heap = probe->heap;
-
-	heap_books_close(heap->books);
-	heap->end_ns = probe_clock_ns(CLOCK_MONOTONIC);
-	set_state(probe, HEAP_CLOSED, why);
-	error_destroy(loop_set_timer(heap->look_timer, 0, 0));
-	heap_books_detach(heap->books);
-}
-
 static void on_look(void *arg)
 {
 	struct probe *probe = arg;
 	struct probe_heap *heap = probe->heap;
+	bool was_lost;
 	double share;
 	char why[200];
 
 	if (heap->state != HEAP_EXACT || probe->has_exit_record)
 		return;
-	if (has_lost_leader(probe->target)) {
+	sweep_if_forked(probe);
+	was_lost = heap->lost_leader;
+	heap->lost_leader = has_lost_leader(probe->target);
+	if (heap->lost_leader && was_lost) {
 		close_books(probe, "the main thread has ended, and the kernel follows no probes without it");
 		return;
 	}

@@ -39,6 +39,11 @@ void probe_heap_on_tables_done(struct probe *probe);
 void probe_heap_on_room(struct probe *probe, const struct control_record *record);
 void probe_heap_on_exec(struct probe *probe, const struct control_record *record);
 void probe_heap_on_fork(struct probe *probe);
+/* The target's mappings have been read again. */
+void probe_heap_on_mappings(struct probe *probe);
+void probe_heap_on_target_gone(struct probe *probe);
+/* kiln is about to stop itself (^Z). */
+void probe_heap_on_stop(struct probe *probe);
 /* The books end with this moment; the probes may stay a while. */
 void probe_heap_close(struct probe *probe);
 

@@ -178,6 +178,8 @@ struct error *probe_refresh(struct probe *probe)
 	probe->mapping_count = change.count;
 	announce_fresh(probe, &change);
 	if (change.changed)
+		probe_heap_on_mappings(probe);
+	if (change.changed)
 		probe->refresh_ms = REFRESH_LEAST_MS;
 	else if ((probe->refresh_ms *= 2) > REFRESH_MOST_MS)
 		probe->refresh_ms = REFRESH_MOST_MS;
