@@ -35,8 +35,10 @@ static void on_exec(struct probe *probe, const struct control_record *record)
 	probe_heap_on_exec(probe, record);
 	probe->refresh_ms = REFRESH_LEAST_MS;
 	probe->looks_due = LOOKS_AFTER_EXEC;
+	probe->look_ms = REFRESH_LEAST_MS;
 	/* A target that does nothing but exec must not keep the probe busy. */
 	probe_refresh_soon(probe);
+	error_destroy(loop_set_timer(probe->refresh_timer, REFRESH_LEAST_MS, 0));
 	probe_send_target(probe);
 	probe_send(probe, PROBE_EVENT, &message, sizeof(message));
 }
@@ -177,7 +179,7 @@ static void start_collecting(void *arg)
 	if (error)
 		probe_send_failed(probe, error);
 	else
-		probe_heap_on_collecting(probe);
+		probe_heap_on_tables(probe);
 }
 
 static struct error *load(struct probe *probe)

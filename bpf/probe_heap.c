@@ -63,7 +63,7 @@ struct probe_heap {
 	bool was_told; /* kiln has the fds */
 	bool has_go;
 	size_t chunks_told;
-	struct hooks_list waiting; /* came before sampling began: stacks need the tables */
+	struct hooks_list waiting; /* until sampling has begun, and their module's table is in place */
 	struct hooks_list again;   /* did not fit the mappings that were known then */
 	bool had_exec;
 	bool lost_leader;     /* at the last look */
@@ -435,11 +435,7 @@ static void put_hooks(struct probe *probe, uint32_t module, const struct hooks_m
 
 void probe_heap_on_hooks(struct probe *probe, uint32_t module, const struct hooks_message *message)
 {
-	if (!probe->heap || probe->heap->state == HEAP_OFF)
-		return;
-	if (probe->is_collecting)
-		put_hooks(probe, module, message);
-	else
+	if (probe->heap && probe->heap->state != HEAP_OFF)
 		keep_hooks(&probe->heap->waiting, module, message);
 }
 
@@ -463,28 +459,8 @@ static void put_list(struct probe *probe, struct hooks_list *list)
 	drop_list(&taken);
 }
 
-void probe_heap_on_collecting(struct probe *probe)
-{
-	if (!probe->heap)
-		return;
-	put_list(probe, &probe->heap->waiting);
-	if (!workers_count_waiting(probe->workers))
-		probe_heap_on_tables_done(probe);
-}
-
-void probe_heap_on_mappings(struct probe *probe)
-{
-	struct probe_heap *heap = probe->heap;
-
-	if (!heap)
-		return;
-	if (heap->books)
-		heap_books_set_trampoline(heap->books, find_trampoline(probe));
-	if (heap->again.count && probe->is_collecting)
-		put_list(probe, &heap->again);
-}
-
-void probe_heap_on_tables_done(struct probe *probe)
+/* All tables have been answered: if no allocator was among the modules, that is said. */
+static void say_nothing_found(struct probe *probe)
 {
 	struct probe_heap *heap = probe->heap;
 
@@ -497,6 +473,27 @@ void probe_heap_on_tables_done(struct probe *probe)
 	else if (!heap->why[0])
 		probe_copy_text(heap->why, sizeof(heap->why), "no module defines malloc by name");
 	tell(probe);
+}
+
+void probe_heap_on_tables(struct probe *probe)
+{
+	if (!probe->heap || !probe->is_collecting)
+		return;
+	put_list(probe, &probe->heap->waiting);
+	if (!workers_count_waiting(probe->workers))
+		say_nothing_found(probe);
+}
+
+void probe_heap_on_mappings(struct probe *probe)
+{
+	struct probe_heap *heap = probe->heap;
+
+	if (!heap)
+		return;
+	if (heap->books)
+		heap_books_set_trampoline(heap->books, find_trampoline(probe));
+	if (heap->again.count && probe->is_collecting)
+		put_list(probe, &heap->again);
 }
 
 /* ---- the end ---- */

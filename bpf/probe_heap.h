@@ -32,10 +32,8 @@ void probe_heap_on_hooks(struct probe *probe, uint32_t module, const struct hook
 /* Loads the programs: before the kernel's names are read (the programs' own are among them), and while the
  * workers build tables. */
 void probe_heap_open(struct probe *probe);
-/* Sampling has begun: what was proposed until now is attached. */
-void probe_heap_on_collecting(struct probe *probe);
-/* All tables have been answered: if no allocator was among the modules, that is said. */
-void probe_heap_on_tables_done(struct probe *probe);
+/* Tables were published, or sampling has begun: what was proposed until now is attached. */
+void probe_heap_on_tables(struct probe *probe);
 void probe_heap_on_room(struct probe *probe, const struct control_record *record);
 void probe_heap_on_exec(struct probe *probe, const struct control_record *record);
 void probe_heap_on_fork(struct probe *probe);

@@ -19,7 +19,7 @@
 #define REFRESH_LEAST_MS 10
 #define REFRESH_MOST_MS	 250
 /* A new program maps its libraries step by step, and may sleep then: so many looks, a second in all. */
-#define LOOKS_AFTER_EXEC 8
+#define LOOKS_AFTER_EXEC 7
 
 struct probe {
 	const struct probe_options *options;
@@ -38,6 +38,7 @@ struct probe {
 	struct loop_source *refresh_timer, *start_timer, *flush_timer;
 	bool is_flush_due;
 	unsigned refresh_ms;
+	unsigned look_ms;   /* to the next one of these: */
 	unsigned looks_due; /* after an exec, though nobody has met a pc in no mapping */
 	uint64_t last_refresh_ns, last_refresh_cost_ns;
 	uint64_t published_execs; /* exec count of the mappings that the walker has */

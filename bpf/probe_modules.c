@@ -121,9 +121,9 @@ void probe_on_flush_timer(void *arg)
 	if (error)
 		probe_send_note(probe, error_get_message(error));
 	error_destroy(error);
+	probe_heap_on_tables(probe);
 	if (workers_count_waiting(probe->workers))
 		return;
-	probe_heap_on_tables_done(probe);
 	if (!probe->is_collecting && probe->start_timer)
 		error_destroy(loop_set_timer(probe->start_timer, 1, 0));
 }
@@ -203,15 +203,30 @@ void probe_refresh_or_say(struct probe *probe)
 	if (error && error_get_code(error) != ERROR_NO_TARGET)
 		probe_send_note(probe, error_get_message(error));
 	error_destroy(error);
-	if (!probe->looks_due)
+}
+
+/* A look that nobody has asked for does not slow down those that somebody will. */
+static void look_after_exec(struct probe *probe)
+{
+	unsigned pace_ms = probe->refresh_ms;
+
+	probe_refresh_or_say(probe);
+	if (probe->refresh_ms > pace_ms)
+		probe->refresh_ms = pace_ms;
+	if (!--probe->looks_due)
 		return;
-	probe->looks_due--;
-	error_destroy(loop_set_timer(probe->refresh_timer, probe->refresh_ms, 0));
+	error_destroy(loop_set_timer(probe->refresh_timer, probe->look_ms, 0));
+	probe->look_ms *= 2;
 }
 
 void probe_on_refresh_timer(void *arg)
 {
-	probe_refresh_or_say(arg);
+	struct probe *probe = arg;
+
+	if (probe->looks_due)
+		look_after_exec(probe);
+	else
+		probe_refresh_or_say(probe);
 }
 
 /* Look again, but not more often than the pace allows. */

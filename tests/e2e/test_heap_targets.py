@@ -129,7 +129,8 @@ def check_command(kind, command, text, least, env=None, result=None):
         unknown = sum(row["self"] for row in rows if row["function"].startswith("["))
         print(f"# {heap['allocs']} allocations, {len(rows)} owners, {100 * unknown / heap['alloc_bytes']:.3f} % of no "
               f"one, {heap['frees_before_attach']} frees of unknown blocks")
-        h.expect(unknown <= 0.01 * heap["alloc_bytes"], f"{unknown} bytes of no one")
+        # Code that was loaded a moment ago: its mappings are known some 10 ms later.
+        h.expect(unknown <= 0.05 * heap["alloc_bytes"], f"{unknown} bytes of no one")
 
 
 def read(path):
