@@ -25,6 +25,7 @@ BARE = os.path.join(h.BUILD, "tests/tools/bare_probes")
 NOTHING, VETO, RETURN, KILN = "nothing", "veto", "return", "kiln"
 WAYS = (NOTHING, VETO, RETURN, KILN)
 OTHERS = ("heaptrack", "bpftrace")
+EPOLL_WAIT, READ_STDIN = ("232",), ("0", "0x0")  # as /proc/PID/syscall has them
 
 SQL = ("create table t(a integer primary key, b text, c blob);"
        "with recursive n(x) as (select 1 union all select x+1 from n where x < 60000) "
@@ -142,7 +143,11 @@ def bpftrace(pid, libc, least):
     program = (f"uprobe:{libc}:malloc {{ @malloc = count(); }} uretprobe:{libc}:malloc {{ @returned = count(); }} "
                f"uprobe:{libc}:free {{ @free = count(); }}")
     with h.spawn(require("bpftrace"), "-p", str(pid), "-e", program, stdout=subprocess.PIPE, text=True) as process:
-        h.wait_until(lambda: books.traps(pid) >= 2 or process.poll() is not None, "bpftrace is attached", 30)
+        # A signal that comes before it waits for events would be lost.
+        def is_attached():
+            waits = system_call(process.pid)[:1] == EPOLL_WAIT
+            return process.poll() is not None or (waits and books.traps(pid) >= 2)
+        h.wait_until(is_attached, "bpftrace is attached", 30)
         h.expect(process.poll() is None, "bpftrace ended early")
         yield
         process.send_signal(signal.SIGINT)
@@ -168,6 +173,15 @@ def heaptrack(target, directory):
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
+
+
+def system_call(pid):
+    """The number of the one that it sleeps in, and its first argument; nothing while it runs."""
+    try:
+        with open(f"/proc/{pid}/syscall", encoding="ascii") as file:
+            return tuple(file.read().split()[:2])
+    except OSError:
+        return ()
 
 
 def says(path, words):
@@ -299,9 +313,8 @@ class Command:
     def is_reading(self, *names):
         """It runs one of these programs, and sleeps in read(2) of its stdin."""
         try:
-            with open(f"/proc/{self.process.pid}/syscall", encoding="ascii") as file:
-                reads = file.read().startswith("0 0x0 ")
-            return reads and os.path.basename(os.readlink(f"/proc/{self.process.pid}/exe")).startswith(names)
+            return (system_call(self.process.pid) == READ_STDIN
+                    and os.path.basename(os.readlink(f"/proc/{self.process.pid}/exe")).startswith(names))
         except OSError:
             return False
 

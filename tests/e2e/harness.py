@@ -214,11 +214,21 @@ def session_of(pid):
         return None
 
 
+def started(pid):
+    """When it began, in clock ticks since boot; a process that has gone began last."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as stat:
+            return int(stat.read().rpartition(")")[2].split()[19])
+    except OSError:
+        return 1 << 62
+
+
 def roles(probe_pid):
     """The processes of one kiln: the probe's children are the interface (in its session) and the workers."""
     children = [pid for pid, parent in kiln_processes() if parent == probe_pid]
     session = session_of(probe_pid)
-    interface = [pid for pid in children if session_of(pid) == session]
+    # The first one: a child that was just forked to try probes has not left the session yet.
+    interface = sorted((pid for pid in children if session_of(pid) == session), key=started)[:1]
     workers = [pid for pid in children if session_of(pid) not in (None, session)]
     return {"probe": [probe_pid], "interface": interface, "workers": workers}
 

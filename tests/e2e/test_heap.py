@@ -170,8 +170,11 @@ def test_full_map_is_counted(kind):
 def test_full_ring_is_counted(kind):
     """A stack that found the ring full is sent again; until then its bytes are nobody's, and not lost."""
     with environment("KILN_HEAP_RING_BYTES", "4096"), books.attached(kind, "heap-depth", 450) as (target, recording):
+        reader = h.roles(recording.process.pid)["interface"][0]
+        os.kill(reader, signal.SIGSTOP)
         target.go()
         expected = target.json()["heap"]
+        os.kill(reader, signal.SIGCONT)
         reports = books.finish(recording)
         summary = reports.summary()
         h.expect(summary["lost"]["heap_ring_full"] > 0, f"{summary['lost']}")
