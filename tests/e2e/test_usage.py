@@ -73,7 +73,10 @@ def test_no_such_target():
     expect_words(h.expect_exit(2, "-p", "1x"), "1x")
     expect_words(h.expect_exit(3, "record", "-n", "no-such-program-anywhere"), "no-such-program-anywhere")
     expect_words(h.expect_exit(3, "record", "-p", "2"), "kernel thread")
-    expect_words(h.expect_exit(3, "record", "-d", "1", "--", "/no/such/command"), "/no/such/command")
+    # Where the invoking user may write, whatever the current directory is.
+    with h.scratch() as directory:
+        expect_words(h.expect_exit(3, "record", "-d", "1", "-o", directory + "/x.kiln", "--", "/no/such/command"),
+                     "/no/such/command")
 
 
 def test_zombie():
@@ -98,7 +101,7 @@ def test_kiln_itself_is_no_target():
         with h.spawn(h.KILN, "record", "-p", str(target.pid), "-o", directory + "/x.kiln") as kiln:
             h.wait_until(lambda: len(h.kiln_processes()) >= 4, "kiln runs")
             expect_words(h.expect_exit(3, "record", "-p", kiln.pid), "kiln")
-            expect_words(h.expect_exit(3, "record", "-n", "kiln"), "kiln")
+            expect_words(h.expect_exit(3, "record", "-o", directory + "/y.kiln", "-n", "kiln"), "kiln")
             kiln.terminate()
             kiln.wait(timeout=h.DEADLINE_S)
 
