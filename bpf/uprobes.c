@@ -16,7 +16,7 @@
 struct probed_file {
 	int fd; /* borrowed */
 	uint64_t *offsets;
-	size_t count;
+	uint32_t count;
 };
 
 struct uprobes {
@@ -89,20 +89,31 @@ struct error *uprobes_refuse(int saved_errno, bool needs_admin, const char *what
 	}
 }
 
-/* ---- life ---- */
-
-/* Closes what came after the first `keep`. A link before its event, which it holds. */
-static void close_from(struct uprobes *uprobes, size_t keep)
+struct error *links_explain(const struct links *links)
 {
-	while (uprobes->fds.count > keep)
-		close(uprobes->fds.items[--uprobes->fds.count]);
+	int failure = links->failure;
+
+	if (!failure)
+		return NULL;
+	if (links->failed_step == LINK_STEP_SESSION && failure == EINVAL)
+		return error_create(ERROR_UNSUPPORTED, failure, "uprobe sessions are in Linux 6.13 and newer",
+				    "cannot set probes: this kernel has no uprobe sessions");
+	if (links->failed_step == LINK_STEP_PERF && failure == EINVAL)
+		return error_create(ERROR_UNSUPPORTED, failure,
+				    "links on perf events are in Linux 5.15 and newer",
+				    "cannot run a program at a probe");
+	return uprobes_refuse(failure, links->failed_step == LINK_STEP_EVENT,
+			      links->failed_step == LINK_STEP_PERF ? "cannot run a program at a probe"
+								   : "cannot set probes");
 }
+
+/* ---- life ---- */
 
 void uprobes_destroy(struct uprobes *uprobes)
 {
 	if (!uprobes)
 		return;
-	close_from(uprobes, 0);
+	links_close(uprobes->fds.items, uprobes->fds.count);
 	for (size_t i = 0; i < uprobes->files.count; i++)
 		free(uprobes->files.items[i].offsets);
 	if (uprobes->nothing_fd >= 0)
@@ -121,7 +132,7 @@ void uprobes_destroy_later(struct uprobes *uprobes)
 {
 	if (!uprobes)
 		return;
-	uprobes_close_later(uprobes->fds.items, uprobes->fds.count);
+	links_close_later(uprobes->fds.items, uprobes->fds.count);
 	uprobes->fds.count = 0;
 	uprobes_destroy(uprobes);
 }
@@ -174,122 +185,130 @@ static struct error *check_filter(pid_t pid)
 
 /* ---- attach ---- */
 
-/* One link for the sites that want their return, or for those that do not. */
-static struct error *attach_multi(struct uprobes *uprobes, int file_fd, const struct uprobe_site *sites,
-				  size_t count, bool wants_return)
+/* What the child does that makes the links: all is laid out before, as it allocates nothing. */
+struct attach_job {
+	const struct uprobes *uprobes;
+	int file_fd;
+	const struct uprobe_site *sites;
+	size_t count;
+	/* SESSION: those without return first: what is given out is not seen before what is taken back. */
+	struct multi_request requests[2];
+};
+
+/* numbers: room for offsets and cookies. */
+static struct multi_request lay_out_multi(const struct attach_job *job, bool wants_return, uint64_t *numbers)
 {
-	_cleanup_free_ uint64_t *offsets = calloc(count, sizeof(*offsets));
-	_cleanup_free_ uint64_t *cookies = calloc(count, sizeof(*cookies));
+	const struct uprobes *uprobes = job->uprobes;
+	uint64_t *offsets = numbers, *cookies = numbers + job->count;
 	struct multi_request request = {
 		.program_fd = wants_return ? uprobes->programs.session_fd : uprobes->programs.entry_fd,
 		.attach_type = wants_return ? ATTACH_UPROBE_SESSION : ATTACH_UPROBE_MULTI,
-		.file_fd = file_fd,
+		.file_fd = job->file_fd,
 		.pid = uprobes->pid,
 		.offsets = offsets,
 		.cookies = cookies,
 	};
-	struct error *error;
-	int fd;
 
-	if (!offsets || !cookies || !array_reserve(&uprobes->fds, uprobes->fds.count + 1))
-		return error_create(ERROR_GENERAL, ENOMEM, NULL, "cannot set probes");
-	for (size_t i = 0; i < count; i++) {
-		if (sites[i].wants_return != wants_return)
+	for (size_t i = 0; i < job->count; i++) {
+		if (job->sites[i].wants_return != wants_return)
 			continue;
-		offsets[request.count] = sites[i].offset;
-		cookies[request.count++] = sites[i].cookie;
+		offsets[request.count] = job->sites[i].offset;
+		cookies[request.count++] = job->sites[i].cookie;
 	}
-	if (!request.count)
-		return NULL;
-	error = multi_link_create(&request, &fd);
-	if (!error)
-		array_append(&uprobes->fds, fd);
-	return error;
+	return request;
 }
 
-static struct error *remember_file(struct uprobes *uprobes, int file_fd, const struct uprobe_site *sites,
-				   size_t count)
+static void make_sessions(struct links *links, void *arg)
 {
-	struct probed_file file = {.fd = file_fd, .offsets = calloc(count, sizeof(uint64_t)), .count = count};
+	const struct attach_job *job = arg;
 
-	for (size_t i = 0; file.offsets && i < count; i++)
-		file.offsets[i] = sites[i].offset;
-	if (file.offsets && array_append(&uprobes->files, file))
-		return NULL;
-	free(file.offsets);
-	return error_create(ERROR_GENERAL, ENOMEM, NULL, "cannot set probes");
+	for (int i = 0; i < 2; i++)
+		if (job->requests[i].count && !links_add_multi(links, &job->requests[i]))
+			return;
 }
 
-static struct error *attach_session(struct uprobes *uprobes, int file_fd, const struct uprobe_site *sites,
-				    size_t count)
+static bool add_event(struct links *links, const struct attach_job *job, const struct uprobe_site *site,
+		      bool is_return)
 {
-	/* Those without return first: what is given out is not seen before what is taken back. */
-	struct error *error = attach_multi(uprobes, file_fd, sites, count, false);
-
-	if (!error)
-		error = attach_multi(uprobes, file_fd, sites, count, true);
-	return error ? error : remember_file(uprobes, file_fd, sites, count);
-}
-
-static struct error *attach_perf_one(struct uprobes *uprobes, int file_fd, const struct uprobe_site *site,
-				     bool is_return)
-{
+	const struct uprobes *uprobes = job->uprobes;
 	struct perf_request request = {
 		.program_fd = is_return ? uprobes->programs.return_fd : uprobes->programs.entry_fd,
-		.file_fd = file_fd,
+		.file_fd = job->file_fd,
 		.pid = uprobes->pid,
 		.offset = site->offset,
 		.cookie = site->cookie,
 		.is_return = is_return,
 	};
-	int event, link;
-	struct error *error;
 
-	if (!array_reserve(&uprobes->fds, uprobes->fds.count + 2))
-		return error_create(ERROR_GENERAL, ENOMEM, NULL, "cannot set a probe");
-	error = perf_link_create(&uprobes->pmu, &request, &event, &link);
-	if (error)
-		return error;
-	array_append(&uprobes->fds, event);
-	array_append(&uprobes->fds, link);
-	return NULL;
+	return links_add_perf(links, &uprobes->pmu, &request);
 }
 
 /* The return first: an entry that is seen has its return seen too. */
-static struct error *attach_perf(struct uprobes *uprobes, int file_fd, const struct uprobe_site *sites,
-				 size_t count)
+static void make_events(struct links *links, void *arg)
 {
-	struct error *error = NULL;
+	const struct attach_job *job = arg;
 
-	for (size_t i = 0; i < count && !error; i++) {
-		if (sites[i].wants_return)
-			error = attach_perf_one(uprobes, file_fd, &sites[i], true);
-		if (!error)
-			error = attach_perf_one(uprobes, file_fd, &sites[i], false);
+	for (size_t i = 0; i < job->count; i++) {
+		const struct uprobe_site *site = &job->sites[i];
+
+		if ((site->wants_return && !add_event(links, job, site, true)) ||
+		    !add_event(links, job, site, false))
+			return;
 	}
-	return error;
+}
+
+/* Two fds for each event, two events for each site; sessions need two in all. */
+static struct error *make_links(struct uprobes *uprobes, struct attach_job *job)
+{
+	struct links links = {.capacity = 4 * job->count};
+
+	if (!array_reserve(&uprobes->fds, uprobes->fds.count + links.capacity))
+		return error_create(ERROR_GENERAL, ENOMEM, NULL, "cannot set probes");
+	links.fds = uprobes->fds.items + uprobes->fds.count;
+	links_make(&links, uprobes->links == UPROBE_SESSION ? make_sessions : make_events, job);
+	uprobes->fds.count += links.count;
+	return links_explain(&links);
+}
+
+/* For sweeps. There is room for it. */
+static void remember_file(struct uprobes *uprobes, int file_fd, const struct uprobe_site *sites,
+			  uint64_t *offsets, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		offsets[i] = sites[i].offset;
+	uprobes->files.items[uprobes->files.count++] =
+		(struct probed_file){.fd = file_fd, .offsets = offsets, .count = (uint32_t)count};
 }
 
 struct error *uprobes_attach(struct uprobes *uprobes, int file_fd, const struct uprobe_site *sites,
 			     size_t count)
 {
-	size_t before = uprobes->fds.count;
+	_cleanup_free_ uint64_t *numbers = calloc(count ? count : 1, 4 * sizeof(*numbers));
+	_cleanup_free_ uint64_t *offsets = calloc(count ? count : 1, sizeof(*offsets));
+	struct attach_job job = {uprobes, file_fd, sites, count, {{0}}};
 	struct error *error = check_filter(uprobes->pid);
 
 	if (error || !count)
 		return error;
-	if (uprobes->links == UPROBE_SESSION)
-		error = attach_session(uprobes, file_fd, sites, count);
-	else
-		error = attach_perf(uprobes, file_fd, sites, count);
+	if (!numbers || !offsets || !array_reserve(&uprobes->files, uprobes->files.count + 1))
+		return error_create(ERROR_GENERAL, ENOMEM, NULL, "cannot set probes");
+	job.requests[0] = lay_out_multi(&job, false, numbers);
+	job.requests[1] = lay_out_multi(&job, true, numbers + 2 * count);
+	error = make_links(uprobes, &job);
 	if (error)
-		close_from(uprobes, before);
-	else
-		uprobes->count += count;
-	return error;
+		return error;
+	uprobes->count += count;
+	if (uprobes->links == UPROBE_SESSION)
+		remember_file(uprobes, file_fd, sites, take_ptr(offsets), count);
+	return NULL;
 }
 
 /* ---- sweep ---- */
+
+static void make_sweep(struct links *links, void *arg)
+{
+	links_add_multi(links, arg);
+}
 
 /* The kernel frees the children when the link goes, which is not waited for. */
 static struct error *sweep_file(const struct uprobes *uprobes, const struct probed_file *file)
@@ -303,12 +322,11 @@ static struct error *sweep_file(const struct uprobes *uprobes, const struct prob
 		.count = file->count,
 	};
 	int fd;
-	struct error *error = multi_link_create(&request, &fd);
+	struct links links = {.fds = &fd, .capacity = 1};
 
-	if (error)
-		return error_wrap(error, "cannot free the target's children");
-	uprobes_close_later(&fd, 1);
-	return NULL;
+	links_make(&links, make_sweep, &request);
+	links_close_later(links.fds, links.count);
+	return error_wrap(links_explain(&links), "cannot free the target's children");
 }
 
 struct error *uprobes_sweep(struct uprobes *uprobes)

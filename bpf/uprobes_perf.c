@@ -53,23 +53,26 @@ static int event_open(const struct perf_uprobes *pmu, const struct perf_request 
 	return (int)syscall(SYS_perf_event_open, &attr, request->pid, -1, -1, PERF_FLAG_FD_CLOEXEC);
 }
 
-struct error *perf_link_create(const struct perf_uprobes *pmu, const struct perf_request *request,
-			       int *ret_event_fd, int *ret_link_fd)
+bool links_add_perf(struct links *links, const struct perf_uprobes *pmu, const struct perf_request *request)
 {
 	LIBBPF_OPTS(bpf_link_create_opts, options, .perf_event.bpf_cookie = request->cookie);
-	_cleanup_close_ int event = event_open(pmu, request);
-	int link;
+	int event, link;
 
-	if (event < 0)
-		return uprobes_refuse(errno, true, "cannot set a probe");
+	if (!links_may_add(links, 2))
+		return false;
+	event = event_open(pmu, request);
+	if (event < 0) {
+		links->failure = errno;
+		links->failed_step = LINK_STEP_EVENT;
+		return false;
+	}
+	links->fds[links->count++] = event;
 	link = bpf_link_create(request->program_fd, event, BPF_PERF_EVENT, &options);
-	if (link == -EINVAL)
-		return error_create(ERROR_UNSUPPORTED, EINVAL,
-				    "links on perf events are in Linux 5.15 and newer",
-				    "cannot run a program at a probe");
-	if (link < 0)
-		return uprobes_refuse(-link, false, "cannot run a program at a probe");
-	*ret_event_fd = take_fd(&event);
-	*ret_link_fd = link;
-	return NULL;
+	if (link < 0) {
+		links->failure = -link;
+		links->failed_step = LINK_STEP_PERF;
+		return false;
+	}
+	links->fds[links->count++] = link;
+	return true;
 }

@@ -14,7 +14,7 @@ struct multi_attr {
 	uint32_t count, flags, pid, reserved;
 };
 
-struct error *multi_link_create(const struct multi_request *request, int *ret_fd)
+bool links_add_multi(struct links *links, const struct multi_request *request)
 {
 	char path[FD_PATH_BYTES];
 	struct multi_attr attr = {
@@ -23,20 +23,21 @@ struct error *multi_link_create(const struct multi_request *request, int *ret_fd
 		.path = (uintptr_t)path,
 		.offsets = (uintptr_t)request->offsets,
 		.cookies = (uintptr_t)request->cookies,
-		.count = (uint32_t)request->count,
+		.count = request->count,
 		.pid = (uint32_t)request->pid,
 	};
 	int fd;
 
-	if (request->count > UINT32_MAX)
-		return error_create(ERROR_GENERAL, E2BIG, NULL, "cannot set probes");
+	if (!links_may_add(links, 1))
+		return false;
 	fd_path_format(request->file_fd, path);
 	fd = (int)syscall(SYS_bpf, BPF_LINK_CREATE, &attr, sizeof(attr));
-	if (fd < 0 && errno == EINVAL && request->attach_type == ATTACH_UPROBE_SESSION)
-		return error_create(ERROR_UNSUPPORTED, errno, "uprobe sessions are in Linux 6.13 and newer",
-				    "cannot set probes: this kernel has no uprobe sessions");
-	if (fd < 0)
-		return uprobes_refuse(errno, false, "cannot set probes");
-	*ret_fd = fd;
-	return NULL;
+	if (fd < 0) {
+		links->failure = errno;
+		links->failed_step =
+			request->attach_type == ATTACH_UPROBE_SESSION ? LINK_STEP_SESSION : LINK_STEP_MULTI;
+		return false;
+	}
+	links->fds[links->count++] = fd;
+	return true;
 }

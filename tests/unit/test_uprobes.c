@@ -9,6 +9,7 @@
 
 #include "bpf/uprobes_internal.h"
 #include "bpf/uprobes_trial.h"
+#include "tests/support/probing.h"
 #include "tests/support/victim.h"
 
 #include <fcntl.h>
@@ -22,65 +23,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#define NS	    1000000000ull
-#define DEADLINE_NS (10 * NS)
 /* What is promised for the time after a kill -9 with sessions. The kernel takes perf-event uprobes away one
  * by one, 0.1 s each, behind a lock of the whole machine: of them it is tested that they go, and said when.
  */
 #define GONE_NS NS
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * NS + (uint64_t)now.tv_nsec;
-}
-
-static void assert_ok(struct error *error)
-{
-	if (error)
-		fail_msg("%s", error_get_message(error));
-}
-
-static void assert_error(struct error *error, enum error_code code, const char *words)
-{
-	assert_non_null(error);
-	if (error_get_code(error) != code || !strstr(error_get_message(error), words))
-		fail_msg("%d: %s", error_get_code(error), error_get_message(error));
-	error_destroy(error);
-}
-
-static void require_root(void)
-{
-	if (geteuid() == 0)
-		return;
-	print_message("# skipped: needs root\n");
-	skip();
-}
-
-static bool has_sessions(void)
-{
-	struct trial *trial;
-	struct error *error = trial_create(UPROBE_SESSION, &trial);
-
-	if (error && error_get_code(error) == ERROR_UNSUPPORTED) {
-		error_destroy(error);
-		return false;
-	}
-	assert_ok(error);
-	trial_destroy(trial);
-	return true;
-}
-
-static void require(enum uprobe_links links)
-{
-	require_root();
-	if (links == UPROBE_PERF || has_sessions())
-		return;
-	print_message("# skipped: this kernel has no uprobe sessions\n");
-	skip();
-}
 
 /* ---- probes on the file with code ---- */
 
@@ -152,7 +98,7 @@ static void assert_hits(enum trial_kind kind, uint64_t entries, uint64_t returns
 /* Each site has its own cookie; a site without return is not seen to return; a veto saves the return. */
 static void check_counts(enum uprobe_links links)
 {
-	require(links);
+	require_links(links);
 	here_attach(links);
 	assert_int_equal(uprobes_count(here.uprobes), SITES);
 	assert_bytes(here.victim.pid, INT3);
@@ -177,7 +123,7 @@ static void test_perf_counts(void **state)
 
 static void check_threads(enum uprobe_links links)
 {
-	require(links);
+	require_links(links);
 	here_attach(links);
 	victim_tell(&here.victim, VICTIM_THREADS, (unsigned)all_sites[1].offset, 1000);
 	assert_hits(TRIAL_RETURN, 2000, 2000);
@@ -199,7 +145,7 @@ static void check_stranger(enum uprobe_links links)
 {
 	struct victim stranger;
 
-	require(links);
+	require_links(links);
 	here_create(links);
 	stranger = victim_start(here.file);
 	assert_ok(uprobes_attach(here.uprobes, here.file, all_sites, SITES));
@@ -228,7 +174,7 @@ static void check_deleted(enum uprobe_links links)
 {
 	int impostor;
 
-	require(links);
+	require_links(links);
 	here_create(links);
 	assert_int_equal(unlink(here.path), 0);
 	impostor = open(here.path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
@@ -253,7 +199,7 @@ static void test_perf_on_a_deleted_file(void **state)
 /* A probe is on the file: what the target maps later has its trap from the start. */
 static void check_later(enum uprobe_links links)
 {
-	require(links);
+	require_links(links);
 	here_attach(links);
 	here.victim.code = (uint64_t)victim_tell(&here.victim, VICTIM_MAP, 0, 0);
 	victim_tell(&here.victim, VICTIM_CALL, (unsigned)all_sites[1].offset, 6);
@@ -269,7 +215,7 @@ static void check_unmapped(enum uprobe_links links)
 	struct uprobes *uprobes;
 	struct victim late;
 
-	require(links);
+	require_links(links);
 	here_create(links);
 	late = victim_start_unmapped(here.file);
 	programs = trial_get_programs(here.trial);
@@ -301,7 +247,7 @@ static void check_destroy(enum uprobe_links links)
 {
 	uint64_t start_ns;
 
-	require(links);
+	require_links(links);
 	here_attach(links);
 	assert_bytes(here.victim.pid, INT3);
 	start_ns = now_ns();
@@ -326,7 +272,7 @@ static void test_perf_detaches(void **state)
 
 static void check_destroy_later(enum uprobe_links links)
 {
-	require(links);
+	require_links(links);
 	here_attach(links);
 	uprobes_destroy_later(here.uprobes);
 	here.uprobes = NULL;
@@ -357,7 +303,7 @@ static void test_closes_later_without_room(void **state)
 	tight = before;
 	tight.rlim_cur = (rlim_t)copy + 3; /* room for the pipe */
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &tight), 0);
-	uprobes_close_later(fds, 2);
+	links_close_later(fds, 2);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
 	assert_int_equal(fcntl(fds[0], F_GETFD), -1);
 	assert_int_equal(fcntl(fds[1], F_GETFD), -1);
@@ -372,7 +318,7 @@ static void test_closes_later_all_of_it(void **state)
 
 	assert_int_equal(pipe(fds), 0);
 	assert_int_equal(pipe(other), 0);
-	uprobes_close_later(&fds[1], 1);
+	links_close_later(&fds[1], 1);
 	assert_int_equal(fcntl(fds[1], F_GETFD), -1);
 	event.fd = fds[0];
 	assert_int_equal(poll(&event, 1, (int)(DEADLINE_NS / 1000000)), 1);
@@ -391,7 +337,7 @@ static void check_kill(enum uprobe_links links)
 	pid_t holder;
 	char byte;
 
-	require(links);
+	require_links(links);
 	here_create(links);
 	assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
 	holder = fork();
@@ -437,7 +383,7 @@ static void check_rollback(enum uprobe_links links)
 {
 	struct uprobe_site sites[SITES + 1];
 
-	require(links);
+	require_links(links);
 	here_create(links);
 	memcpy(sites, all_sites, sizeof(all_sites));
 	sites[SITES] = (struct uprobe_site){.offset = 16 * CODE_BYTES, .cookie = TRIAL_ENTRY};
@@ -468,7 +414,7 @@ static void check_refused(enum uprobe_links links)
 {
 	const struct uprobe_site site = {.offset = CODE_FUNCTION - 1, .cookie = TRIAL_ENTRY};
 
-	require(links);
+	require_links(links);
 	here_create(links);
 	assert_error(uprobes_attach(here.uprobes, here.file, &site, 1), ERROR_UNSUPPORTED, "instruction");
 	here_end();
@@ -486,7 +432,7 @@ static void test_perf_on_a_trap(void **state)
 
 static void check_gone(enum uprobe_links links)
 {
-	require(links);
+	require_links(links);
 	here_create(links);
 	victim_end(&here.victim);
 	assert_error(uprobes_attach(here.uprobes, here.file, all_sites, SITES), ERROR_NO_TARGET, "cannot");
@@ -511,7 +457,7 @@ static void test_sweep_frees_children(void **state)
 {
 	pid_t child;
 
-	require(UPROBE_SESSION);
+	require_links(UPROBE_SESSION);
 	here_attach(UPROBE_SESSION);
 	child = (pid_t)victim_tell(&here.victim, VICTIM_FORK, (unsigned)all_sites[1].offset, 10);
 	assert_bytes(child, INT3);
@@ -532,7 +478,7 @@ static void test_perf_frees_children_by_itself(void **state)
 {
 	pid_t child;
 
-	require(UPROBE_PERF);
+	require_links(UPROBE_PERF);
 	here_attach(UPROBE_PERF);
 	child = (pid_t)victim_tell(&here.victim, VICTIM_FORK, (unsigned)all_sites[1].offset, 10);
 	assert_ok(uprobes_sweep(here.uprobes));
@@ -566,7 +512,7 @@ static void wait_for_leader_to_end(pid_t pid)
 /* A sweep would take the traps out of the target itself. */
 static void test_sweep_spares_a_target_without_main_thread(void **state)
 {
-	require(UPROBE_SESSION);
+	require_links(UPROBE_SESSION);
 	here_attach(UPROBE_SESSION);
 	victim_tell(&here.victim, VICTIM_LEAVE, 0, 0);
 	wait_for_leader_to_end(here.victim.pid);

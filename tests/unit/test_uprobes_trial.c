@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "bpf/uprobes_trial.h"
+#include "tests/support/probing.h"
 #include "tests/support/victim.h"
 
 #include <fcntl.h>
@@ -19,62 +20,6 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
-
-#define NS	    1000000000ull
-#define DEADLINE_NS (10 * NS)
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * NS + (uint64_t)now.tv_nsec;
-}
-
-static void assert_ok(struct error *error)
-{
-	if (error)
-		fail_msg("%s", error_get_message(error));
-}
-
-static void assert_error(struct error *error, enum error_code code, const char *words)
-{
-	assert_non_null(error);
-	if (error_get_code(error) != code || !strstr(error_get_message(error), words))
-		fail_msg("%d: %s", error_get_code(error), error_get_message(error));
-	error_destroy(error);
-}
-
-static void require_root(void)
-{
-	if (geteuid() == 0)
-		return;
-	print_message("# skipped: needs root\n");
-	skip();
-}
-
-static bool has_sessions(void)
-{
-	struct trial *trial;
-	struct error *error = trial_create(UPROBE_SESSION, &trial);
-
-	if (error && error_get_code(error) == ERROR_UNSUPPORTED) {
-		error_destroy(error);
-		return false;
-	}
-	assert_ok(error);
-	trial_destroy(trial);
-	return true;
-}
-
-static void require(enum uprobe_links links)
-{
-	require_root();
-	if (links == UPROBE_PERF || has_sessions())
-		return;
-	print_message("# skipped: this kernel has no uprobe sessions\n");
-	skip();
-}
 
 /* ---- choosing ---- */
 
@@ -107,7 +52,7 @@ static void test_choose_is_forced(void **state)
 {
 	enum uprobe_links links = UPROBE_SESSION;
 
-	require(UPROBE_PERF);
+	require_links(UPROBE_PERF);
 	setenv("KILN_UPROBES", "perf", 1);
 	assert_ok(uprobes_choose(&links));
 	assert_int_equal(links, UPROBE_PERF);
@@ -192,7 +137,7 @@ static void test_session_needs_two_capabilities(void **state)
 	static const cap_value_t both[] = {CAP_BPF, CAP_PERFMON};
 	struct choice choice;
 
-	require(UPROBE_SESSION);
+	require_links(UPROBE_SESSION);
 	choice = choose_with("session", both, 1);
 	assert_int_equal(choice.code, ERROR_PERMISSION);
 	assert_non_null(strstr(choice.message, "CAP_PERFMON is missing"));
@@ -208,7 +153,7 @@ static void check_costs(enum uprobe_links links)
 	struct uprobe_costs costs = {0};
 	uint64_t start_ns;
 
-	require(links);
+	require_links(links);
 	start_ns = now_ns();
 	assert_ok(uprobes_measure_costs(links, &costs));
 	print_message("# entry %.0f ns, with return %.0f ns, vetoed %.0f ns; measured in %d ms\n",
@@ -237,7 +182,7 @@ static void check_seccomp(enum uprobe_links links)
 {
 	bool survives = false;
 
-	require(links);
+	require_links(links);
 	assert_ok(uprobes_try_seccomp(links, &survives));
 	assert_true(survives);
 }
