@@ -1,4 +1,5 @@
-/* How links are made and closed: in children, so that no kill leaves a trap half set or half taken. As root. */
+/* How links are made and closed: in children, so that no kill leaves a trap half set or half taken. As root.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
