@@ -484,6 +484,8 @@ def soak_debootstrap(options):
             last = next((line for line in reversed(output.splitlines()) if re.search(r"\d+ passed", line)), "no result")
             verdicts.check("`sudo make test`", f"{last}; {seconds:.0f} s", status == 0)
             if status:
+                print("\n".join(output.splitlines()[-40:]), file=sys.stderr, flush=True)
+            if status:
                 failed = [line.strip() for line in output.splitlines() if "not ok" in line or "AssertionError:" in line]
                 shown += "\n\n" + "\n".join(failed[:60])
     finally:
