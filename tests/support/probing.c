@@ -27,7 +27,7 @@ void assert_ok(struct error *error)
 		fail_msg("%s", error_get_message(error));
 }
 
-void assert_error(struct error *error, enum error_code code, const char *words)
+void assert_refused(struct error *error, enum error_code code, const char *words)
 {
 	assert_non_null(error);
 	if (error_get_code(error) != code || !strstr(error_get_message(error), words))

@@ -14,7 +14,7 @@
 uint64_t now_ns(void);
 void assert_ok(struct error *error);
 /* Takes the error. words: a part of its message. */
-void assert_error(struct error *error, enum error_code code, const char *words);
+void assert_refused(struct error *error, enum error_code code, const char *words);
 bool has_sessions(void);
 /* Skip the test, and say why. */
 void require_root(void);

@@ -387,12 +387,12 @@ static void check_rollback(enum uprobe_links links)
 	here_create(links);
 	memcpy(sites, all_sites, sizeof(all_sites));
 	sites[SITES] = (struct uprobe_site){.offset = 16 * CODE_BYTES, .cookie = TRIAL_ENTRY};
-	assert_error(uprobes_attach(here.uprobes, here.file, sites, SITES + 1), ERROR_GENERAL, "probe");
+	assert_refused(uprobes_attach(here.uprobes, here.file, sites, SITES + 1), ERROR_GENERAL, "probe");
 	assert_int_equal(uprobes_count(here.uprobes), 0);
 	assert_bytes(here.victim.pid, PUSH);
 	/* What was there before stays. */
 	assert_ok(uprobes_attach(here.uprobes, here.file, all_sites, 1));
-	assert_error(uprobes_attach(here.uprobes, here.file, sites + 1, SITES), ERROR_GENERAL, "probe");
+	assert_refused(uprobes_attach(here.uprobes, here.file, sites + 1, SITES), ERROR_GENERAL, "probe");
 	assert_int_equal(uprobes_count(here.uprobes), 1);
 	assert_int_equal(byte_of(here.victim.pid, 0), INT3);
 	assert_int_equal(byte_of(here.victim.pid, 1), PUSH);
@@ -416,7 +416,7 @@ static void check_refused(enum uprobe_links links)
 
 	require_links(links);
 	here_create(links);
-	assert_error(uprobes_attach(here.uprobes, here.file, &site, 1), ERROR_UNSUPPORTED, "instruction");
+	assert_refused(uprobes_attach(here.uprobes, here.file, &site, 1), ERROR_UNSUPPORTED, "instruction");
 	here_end();
 }
 
@@ -435,7 +435,7 @@ static void check_gone(enum uprobe_links links)
 	require_links(links);
 	here_create(links);
 	victim_end(&here.victim);
-	assert_error(uprobes_attach(here.uprobes, here.file, all_sites, SITES), ERROR_NO_TARGET, "cannot");
+	assert_refused(uprobes_attach(here.uprobes, here.file, all_sites, SITES), ERROR_NO_TARGET, "cannot");
 	here.victim = victim_start(here.file);
 	here_end();
 }
@@ -519,8 +519,8 @@ static void test_sweep_spares_a_target_without_main_thread(void **state)
 	assert_ok(uprobes_sweep(here.uprobes));
 	victim_tell(&here.victim, VICTIM_CALL, (unsigned)all_sites[1].offset, 9);
 	assert_hits(TRIAL_RETURN, 9, 9);
-	assert_error(uprobes_attach(here.uprobes, here.file, all_sites, SITES), ERROR_UNSUPPORTED,
-		     "main thread");
+	assert_refused(uprobes_attach(here.uprobes, here.file, all_sites, SITES), ERROR_UNSUPPORTED,
+		       "main thread");
 	here_end();
 }
 

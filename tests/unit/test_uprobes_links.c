@@ -90,7 +90,7 @@ static void test_no_fds_left(void **state)
 	assert_int_not_equal(links.failure, 0);
 	assert_int_equal(links.count, 0);
 	assert_int_equal(count_fds(), open_before);
-	assert_error(links_explain(&links), ERROR_GENERAL, "cannot set probes");
+	assert_refused(links_explain(&links), ERROR_GENERAL, "cannot set probes");
 }
 
 /* The caller takes its signals when the child has ended. */

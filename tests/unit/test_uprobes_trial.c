@@ -44,7 +44,7 @@ static void test_choose_says_what_the_kernel_lacks(void **state)
 		skip();
 	}
 	setenv("KILN_UPROBES", "session", 1);
-	assert_error(uprobes_choose(&links), ERROR_UNSUPPORTED, "no uprobe sessions");
+	assert_refused(uprobes_choose(&links), ERROR_UNSUPPORTED, "no uprobe sessions");
 	unsetenv("KILN_UPROBES");
 }
 
@@ -57,7 +57,7 @@ static void test_choose_is_forced(void **state)
 	assert_ok(uprobes_choose(&links));
 	assert_int_equal(links, UPROBE_PERF);
 	setenv("KILN_UPROBES", "kprobe", 1);
-	assert_error(uprobes_choose(&links), ERROR_USAGE, "KILN_UPROBES");
+	assert_refused(uprobes_choose(&links), ERROR_USAGE, "KILN_UPROBES");
 	unsetenv("KILN_UPROBES");
 }
 
