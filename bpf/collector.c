@@ -358,6 +358,7 @@ struct shared_maps collector_get_shared_maps(const struct collector *collector)
 		.mappings = bpf_map__fd(collector->programs->maps.mappings),
 		.tables = bpf_map__fd(collector->programs->maps.tables),
 		.sites = bpf_map__fd(collector->programs->maps.sites),
+		.missing = bpf_map__fd(collector->programs->maps.missing),
 	};
 }
 
@@ -392,21 +393,38 @@ struct error *collector_publish_table(struct collector *collector, uint32_t modu
 	return error ? error : collector_flush_tables(collector);
 }
 
-struct error *collector_queue_table(struct collector *collector, uint32_t module, int memfd)
+/* Takes the inner array. */
+static struct error *queue_array(struct collector *collector, uint32_t module, int array)
 {
-	_cleanup_close_ int table = -1;
-	struct error *error;
+	_cleanup_close_ int table = array;
 
-	if (module >= MODULE_LIMIT)
-		return error_create(ERROR_GENERAL, 0, NULL, "module %u is out of range", module);
-	error = table_load(memfd, &table);
-	if (error)
-		return error;
 	if (!array_reserve(&collector->queued_tables, collector->queued_tables.count + 1) ||
 	    !array_append(&collector->queued_modules, module))
 		return error_create(ERROR_GENERAL, ENOMEM, NULL, "cannot queue an unwind table");
 	array_append(&collector->queued_tables, take_fd(&table));
 	return NULL;
+}
+
+struct error *collector_queue_table(struct collector *collector, uint32_t module, int memfd)
+{
+	struct error *error;
+	int table;
+
+	if (module >= MODULE_LIMIT)
+		return error_create(ERROR_GENERAL, 0, NULL, "module %u is out of range", module);
+	error = table_load(memfd, &table);
+	return error ? error : queue_array(collector, module, table);
+}
+
+struct error *collector_queue_empty_table(struct collector *collector, uint32_t module)
+{
+	struct error *error;
+	int table;
+
+	if (module >= MODULE_LIMIT)
+		return error_create(ERROR_GENERAL, 0, NULL, "module %u is out of range", module);
+	error = table_make_empty(&table);
+	return error ? error : queue_array(collector, module, table);
 }
 
 struct error *collector_flush_tables(struct collector *collector)

@@ -50,7 +50,7 @@ enum sampler_clock collector_get_clock(const struct collector *collector); /* af
 
 /* What the programs of the heap share with those of the CPU: fds, the collector's. */
 struct shared_maps {
-	int life, control, mappings, tables, sites;
+	int life, control, mappings, tables, sites, missing;
 };
 struct shared_maps collector_get_shared_maps(const struct collector *collector);
 
@@ -67,6 +67,9 @@ struct error *collector_publish_table(struct collector *collector, uint32_t modu
 /* The same in two steps, for several tables at once: publishing waits ~10 ms in the kernel, from 6.8 on once
  * a flush, before that once a table. What is queued is dropped when a flush fails. */
 struct error *collector_queue_table(struct collector *collector, uint32_t module, int memfd);
+/* For a module that has no unwind information: the walker leaves its code by frame pointers, where that is
+ * plausible. */
+struct error *collector_queue_empty_table(struct collector *collector, uint32_t module);
 struct error *collector_flush_tables(struct collector *collector);
 struct error *collector_remove_table(struct collector *collector, uint32_t module);
 

@@ -129,6 +129,9 @@ static __always_inline void sample_fill(struct bpf_perf_event_data *ctx, struct 
 		sp = regs->rsp;
 		bp = regs->rbp;
 		pc = walk_undo_trap(&scratch->walk, regs->rip, sp);
+		walk_take_registers(&scratch->walk, regs);
+	} else {
+		walk_take_registers(&scratch->walk, &ctx->regs);
 	}
 	if (pc || mode == SAMPLE_USER) {
 		user_stack_walk(scratch, pc, sp, bp, kernel_count);

@@ -477,6 +477,7 @@ static __always_inline __u32 stack_take(struct books *books, struct pt_regs *ctx
 	context.scratch = scratch;
 	scratch->hash = config_seed;
 	scratch->record.kind = kind;
+	walk_take_registers(&scratch->walk, ctx);
 	walk_start(&scratch->walk, PT_REGS_IP(ctx), PT_REGS_SP(ctx), PT_REGS_FP(ctx), 0);
 	bpf_loop(STACK_USER_MAX, heap_walk_step, &context, 0);
 	if (scratch->walk.unknown_pc) {

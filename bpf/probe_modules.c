@@ -99,6 +99,8 @@ static void on_table(void *arg, uint32_t module, int fd, const char *why)
 	probe->tables_ready++;
 	if (table >= 0)
 		error = collector_queue_table(probe->collector, module, table);
+	else
+		error = collector_queue_empty_table(probe->collector, module);
 	if (error)
 		snprintf(probe->table_note, sizeof(probe->table_note), "%.80s: %.150s", name,
 			 error_get_message(error));

@@ -15,6 +15,7 @@
  * where no FDE covers it), so a search never leaves its page; a page's rows lie inside one chunk (where they
  * would not, the chunk's rest is filled with copies of the last row of the page before). A page has at least
  * one row. Rule 0 is always the gap (UNWIND_GAP). Neighbouring rows of a page with the same rule are merged.
+ * A table without pages stands for a module that has no unwind information at all.
  */
 #ifndef KILN_BPF_TABLE_H
 #define KILN_BPF_TABLE_H
@@ -45,11 +46,14 @@ struct table_header {
 #define TABLE_ROW_RULE(row)	((row) & (TABLE_RULES_MAX - 1))
 
 enum unwind_cfa {
-	UNWIND_GAP,	    /* no FDE covers this: STACK_NO_RULE */
+	UNWIND_GAP,	    /* no FDE covers this: frame pointer where that is plausible, else STACK_NO_RULE */
 	UNWIND_ROOT,	    /* the return address is undefined: the stack is complete here */
 	UNWIND_UNSUPPORTED, /* a rule that the walker does not know: STACK_NO_RULE */
 	UNWIND_CFA_RSP,	    /* CFA = rsp + cfa_offset */
 	UNWIND_CFA_RBP,	    /* CFA = rbp + cfa_offset */
+	UNWIND_SIGNAL,	    /* what was interrupted stands in the ucontext: its registers (gregs, r8 first, in the
+			       kernel's order of struct sigcontext) begin at rsp + cfa_offset */
+	UNWIND_FULL,	    /* all that is rare: struct unwind_rule says how */
 	UNWIND_CFA_KINDS,
 };
 
@@ -57,17 +61,39 @@ enum unwind_rbp {
 	UNWIND_RBP_SAME,   /* the caller's rbp is the callee's */
 	UNWIND_RBP_AT_CFA, /* saved at CFA + rbp_offset */
 	UNWIND_RBP_UNDEFINED,
+	UNWIND_RBP_IN_REGISTER, /* FULL: in the register whose number is rbp_offset */
+	UNWIND_RBP_AT_RBP,	/* FULL: saved at the callee's rbp + rbp_offset (realigned stacks) */
 	UNWIND_RBP_KINDS,
 };
 
-/* The return address is at CFA - 8 for every rule that the walker follows. */
+enum unwind_ra {
+	UNWIND_RA_AT_CFA,      /* at CFA - 8 */
+	UNWIND_RA_IN_REGISTER, /* FULL: in the register whose number is extra (vfork) */
+	UNWIND_RA_AT_OFFSET,   /* FULL: at CFA + extra (longjmp) */
+	UNWIND_RA_KINDS,
+};
+
+/* flags of FULL: without UNWIND_DEREF the CFA is base + cfa_offset, with it *(base + cfa_offset) + extra; with
+ * UNWIND_INDEXED, too, 8 * the register in the high four bits is added to the address that is read. */
+#define UNWIND_DEREF	   1
+#define UNWIND_INDEXED	   2
+#define UNWIND_INDEX_SHIFT 4
+
+#define UNWIND_REGISTERS 16
+/* Registers by their DWARF numbers, 0 to 15. Others than rsp and rbp are known in the top frame, and in one that
+ * a signal interrupted: elsewhere a rule that needs one ends as STACK_BAD_CFA. */
 struct unwind_rule {
 	__u8 cfa; /* enum unwind_cfa */
 	__u8 rbp; /* enum unwind_rbp */
-	__u8 reserved[2];
+	/* FULL only; 0 in every other kind: */
+	__u8 ra; /* enum unwind_ra */
+	__u8 sp; /* 0: the caller's rsp is the CFA; else 1 + the register that holds it (longjmp) */
 	__s32 cfa_offset;
 	__s32 rbp_offset;
-	__u32 reserved2;
+	/* FULL only: */
+	__u8 base;   /* register */
+	__u8 flags;  /* UNWIND_DEREF, UNWIND_INDEXED */
+	__s16 extra; /* see flags and enum unwind_ra: at most one of the two uses it */
 };
 
 #endif

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -55,6 +56,24 @@ static struct error *table_check_header(const struct table_header *header, size_
 	return NULL;
 }
 
+static bool is_rule_plain(const struct unwind_rule *rule)
+{
+	return !rule->ra && !rule->sp && !rule->base && !rule->flags && !rule->extra &&
+	       rule->rbp <= UNWIND_RBP_UNDEFINED;
+}
+
+/* That each register has a number is enough for the walker; what makes no sense ends as a broken stack. */
+static bool is_rule_full_sound(const struct unwind_rule *rule)
+{
+	bool is_extra_register = rule->ra == UNWIND_RA_IN_REGISTER;
+
+	return rule->ra < UNWIND_RA_KINDS && rule->sp <= UNWIND_REGISTERS && rule->base < UNWIND_REGISTERS &&
+	       !(rule->flags & 0xf & ~(UNWIND_DEREF | UNWIND_INDEXED)) &&
+	       (!is_extra_register || (rule->extra >= 0 && rule->extra < UNWIND_REGISTERS)) &&
+	       (rule->rbp != UNWIND_RBP_IN_REGISTER ||
+		(rule->rbp_offset >= 0 && rule->rbp_offset < UNWIND_REGISTERS));
+}
+
 static struct error *table_check_rules(const struct table_header *header, const uint32_t *words)
 {
 	const struct unwind_rule *rules = (const void *)&words[header->rules_at];
@@ -64,8 +83,8 @@ static struct error *table_check_rules(const struct table_header *header, const 
 
 		if (rule->cfa >= UNWIND_CFA_KINDS || rule->rbp >= UNWIND_RBP_KINDS)
 			return bad_table("rule %u is of no known kind", i);
-		if (rule->reserved[0] || rule->reserved[1] || rule->reserved2)
-			return bad_table("rule %u has reserved bits set", i);
+		if (rule->cfa == UNWIND_FULL ? !is_rule_full_sound(rule) : !is_rule_plain(rule))
+			return bad_table("rule %u makes no sense", i);
 	}
 	if (rules[0].cfa != UNWIND_GAP)
 		return bad_table("rule 0 is not the gap");
@@ -250,6 +269,23 @@ struct error *table_load(int memfd, int *ret)
 		error = map_create("kiln_table", TABLE_CHUNK_BYTES, &part, 1, ret);
 	munmap(words, part.bytes);
 	return error;
+}
+
+struct error *table_make_empty(int *ret)
+{
+	_cleanup_free_ uint32_t *words = calloc(1, TABLE_CHUNK_BYTES);
+	struct part part = {words, TABLE_CHUNK_BYTES};
+
+	if (!words)
+		return error_create(ERROR_GENERAL, ENOMEM, NULL, "out of memory for an unwind table");
+	*(struct table_header *)words = (struct table_header){
+		.magic = TABLE_MAGIC,
+		.words = TABLE_CHUNK_WORDS,
+		.pages_at = HEADER_WORDS,
+		.rules_at = HEADER_WORDS + WORDS_PER_RULE,
+		.rule_count = 1,
+	};
+	return map_create("kiln_table", TABLE_CHUNK_BYTES, &part, 1, ret);
 }
 
 struct error *table_remove(int tables_fd, uint32_t module)

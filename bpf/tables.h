@@ -27,6 +27,8 @@ struct error *table_check(const uint32_t *words, size_t bytes);
 
 /* Checks the table in a sealed memfd and makes a frozen inner array of it; the fd is the caller's. */
 struct error *table_load(int memfd, int *ret);
+/* One without pages: the module has no unwind information. */
+struct error *table_make_empty(int *ret);
 /* Puts inner arrays into the slots of their modules. tables_fd: the array of maps "tables". Waits for the
  * kernel to forget the old ones, ~10 ms: publish together what has arrived together. */
 struct error *tables_publish(int tables_fd, const uint32_t *modules, const int *inner_fds, size_t count);

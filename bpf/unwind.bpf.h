@@ -1,13 +1,14 @@
 /* The table walker: from (pc, sp, bp) to the frames of a user stack, one frame a step.
  *
  * It compiles for BPF, where walk_step() is the callback of bpf_loop(), and as plain C for tests and fuzzing.
- * Whoever includes it as plain C defines the seven accessors below first (static functions).
+ * Whoever includes it as plain C defines the nine accessors below first (static functions).
  *
  * A step looks the pc up in the mappings (binary search, the last hit remembered), then in its module's table
- * (page index, binary search inside one 64 KiB value), and applies the rule. Nothing that comes from the
- * target's memory is trusted: the CFA must grow, the return address must lie in an executable mapping.
- * Nothing that comes from a table can lead outside of it: every index is masked, and the probe has checked
- * the table before (tables.c).
+ * (page index, binary search inside one 64 KiB value), and applies the rule. Code without a rule (JITs, Go,
+ * hand-written code) is left by its frame pointer, where the return address that this finds stands behind a
+ * call. Nothing that comes from the target's memory is trusted: the CFA must grow, the return address must lie
+ * in an executable mapping. Nothing that comes from a table can lead outside of it: every index is masked, and
+ * the probe has checked the table before (tables.c).
  *
  * Mappings and tables may be replaced between two steps: every lookup that fails ends the walk with its
  * reason.
@@ -42,9 +43,22 @@
 #define TRAMPOLINE_SECOND_POP 15
 #define TRAMPOLINE_RETURN     16
 
+/* The kernel's order of the registers in a ucontext (struct sigcontext): r8 to r15, rdi, rsi, rbp, rbx, rdx,
+ * rax, rcx, rsp, rip. */
+#define GREGS_COUNT 17
+#define GREGS_RSP   15
+#define GREGS_RIP   16
+/* They begin so far above rsp when the handler has returned to its restorer (struct rt_sigframe). */
+#define GREGS_AT 40
+/* A frame of code without rules is hardly larger. */
+#define FRAME_POINTER_REACH (8u << 20)
+
 /* What one walk knows. Lives in scratch memory: the BPF stack has 512 bytes. */
 struct walk {
 	__u64 pc, sp, bp;
+	__u64 registers[UNWIND_REGISTERS]; /* by DWARF number, without sp and bp; only when is_exact */
+	__u32 is_exact; /* pc is no return address, but what was interrupted: the top frame, and by a signal */
+	__u32 is_by_pointer; /* the last step was by frame pointer */
 	__u64 unknown_pc;	/* the pc that was in no mapping; 0: none */
 	struct mapping mapping; /* the last hit */
 	__u32 table_module;	/* whose header is remembered; 0: none */
@@ -108,6 +122,23 @@ struct {
 	__type(key, __u64);
 	__type(value, __u8);
 } sites SEC(".maps");
+
+/* Walks that ended for want of a module's table, by module: which tables are wanted most. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MODULE_LIMIT);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, __u64);
+} missing SEC(".maps");
+
+static __always_inline void walk_count_missing(__u32 module)
+{
+	__u64 *count = bpf_map_lookup_elem(&missing, &module);
+
+	if (count)
+		__sync_fetch_and_add(count, 1);
+}
 
 static __always_inline void *walk_get_mappings(void)
 {
@@ -173,6 +204,11 @@ walk_global __u64 walk_find_return(__u64 low, __u64 high, __u64 *ret_slot)
 
 /* Nonzero: it could not be read. */
 static __always_inline long walk_read_stack(__u64 *ret, __u32 bytes, __u64 address)
+{
+	return bpf_probe_read_user(ret, bytes, (const void *)address);
+}
+
+static __always_inline long walk_read_code(void *ret, __u32 bytes, __u64 address)
 {
 	return bpf_probe_read_user(ret, bytes, (const void *)address);
 }
@@ -327,14 +363,217 @@ static __always_inline long walk_read_word(struct walk *walk, __u64 address, __u
 	return 0;
 }
 
+/* pc, sp and bp become the caller's. */
+static __always_inline __u32 walk_go_on(struct walk *walk, __u64 pc, __u64 sp, __u64 bp)
+{
+	walk->pc = pc;
+	walk->sp = sp;
+	walk->bp = bp;
+	walk->is_exact = 0;
+	walk->is_by_pointer = 0;
+	return pc ? STACK_ENDS : STACK_COMPLETE;
+}
+
+/* ---- rare rules ---- */
+
+/* 0: the register is not known in this frame. */
+static __always_inline int walk_get_register(const struct walk *walk, __u32 number, __u64 *ret)
+{
+	number &= UNWIND_REGISTERS - 1;
+	walk_opaque(number);
+	if (number == 7)
+		*ret = walk->sp;
+	else if (number == 6)
+		*ret = walk->bp;
+	else if (walk->is_exact)
+		*ret = walk->registers[number & (UNWIND_REGISTERS - 1)];
+	else
+		return 0;
+	return 1;
+}
+
+/* What a signal interrupted; the handler's stack may be another one. */
+walk_global __u32 walk_leave_signal(struct walk *walk, __u64 gregs)
+{
+	static const __u8 numbers[GREGS_RSP] = {8, 9, 10, 11, 12, 13, 14, 15, 5, 4, 6, 3, 1, 0, 2};
+
+	if (!walk)
+		return STACK_UNREADABLE; /* never: for the verifier */
+	walk->has_no_window = 0;
+	walk->window_start = ~0ull;
+	if (walk_read_stack(walk->window, GREGS_COUNT * 8, gregs))
+		return STACK_UNREADABLE;
+	for (int i = 0; i < GREGS_RSP; i++)
+		walk->registers[numbers[i]] = walk->window[i];
+	walk->pc = walk->window[GREGS_RIP];
+	walk->sp = walk->window[GREGS_RSP];
+	walk->bp = walk->registers[6];
+	walk->is_exact = 1;
+	walk->is_by_pointer = 0;
+	return walk->pc ? STACK_ENDS : STACK_COMPLETE;
+}
+
+static __always_inline __u32 walk_find_full_cfa(struct walk *walk, __s32 offset, __u32 full, __u64 *ret)
+{
+	__u32 flags = full >> 8 & 0xff;
+	__s16 extra = (__s16)(full >> 16);
+	__u64 cfa, index = 0;
+
+	if (!walk_get_register(walk, full & 0xff, &cfa))
+		return STACK_BAD_CFA;
+	cfa += (__s64)offset;
+	if ((flags & UNWIND_INDEXED) && !walk_get_register(walk, flags >> UNWIND_INDEX_SHIFT, &index))
+		return STACK_BAD_CFA;
+	if (flags & UNWIND_DEREF) {
+		if (walk_read_word(walk, cfa + 8 * index, &cfa))
+			return STACK_UNREADABLE;
+		cfa += (__s64)extra;
+	}
+	*ret = cfa;
+	return STACK_ENDS;
+}
+
+static __always_inline __u32 walk_find_full_bp(struct walk *walk, __u32 kind, __s32 offset, __u64 cfa,
+					       __u64 *ret)
+{
+	*ret = walk->bp;
+	if (kind == UNWIND_RBP_AT_CFA && walk_read_word(walk, cfa + (__s64)offset, ret))
+		return STACK_UNREADABLE;
+	if (kind == UNWIND_RBP_AT_RBP && walk_read_word(walk, walk->bp + (__s64)offset, ret))
+		return STACK_UNREADABLE;
+	/* Unknown is no reason to stop before it is needed. */
+	if (kind == UNWIND_RBP_UNDEFINED ||
+	    (kind == UNWIND_RBP_IN_REGISTER && !walk_get_register(walk, (__u32)offset, ret)))
+		*ret = 0;
+	return STACK_ENDS;
+}
+
+/* The words of a struct unwind_rule of kind UNWIND_FULL. */
+walk_global __u32 walk_apply_full(struct walk *walk, __u32 kinds, __s32 cfa_offset, __s32 rbp_offset,
+				  __u32 full)
+{
+	__u32 ra = kinds >> 16 & 0xff, sp_register = kinds >> 24, end;
+	__s16 extra = (__s16)(full >> 16);
+	__u64 cfa = 0, pc = 0, bp = 0, sp;
+
+	if (!walk)
+		return STACK_NO_RULE; /* never: for the verifier */
+	end = walk_find_full_cfa(walk, cfa_offset, full, &cfa);
+	if (end != STACK_ENDS)
+		return end;
+	sp = cfa;
+	if (sp_register && !walk_get_register(walk, sp_register - 1, &sp))
+		return STACK_BAD_CFA;
+	/* Where the return address has been taken off the stack (vfork), the CFA is where rsp points to. */
+	if (!sp_register && (cfa < walk->sp || (cfa == walk->sp && ra != UNWIND_RA_IN_REGISTER)))
+		return STACK_BAD_CFA;
+	if (ra == UNWIND_RA_IN_REGISTER) {
+		if (!walk_get_register(walk, (__u32)extra, &pc))
+			return STACK_BAD_RETURN;
+	} else if (walk_read_word(walk, cfa + (ra == UNWIND_RA_AT_OFFSET ? (__s64)extra : -8), &pc)) {
+		return STACK_UNREADABLE;
+	}
+	end = walk_find_full_bp(walk, kinds >> 8 & 0xff, rbp_offset, cfa, &bp);
+	return end == STACK_ENDS ? walk_go_on(walk, pc, sp, bp) : end;
+}
+
+/* ---- without a rule ---- */
+
+/* Whether a return to this address is one: in code that may be executed, behind a call. Nothing is behind the
+ * code of a trampoline; whose return it is is found out later. */
+static __always_inline int walk_is_return(struct walk *walk, __u64 pc)
+{
+	__u8 code[8];
+
+	if (!walk_find_mapping(walk, pc - 1))
+		return walk_find_mapping(walk, pc) && (walk->mapping.flags & MAPPING_TRAMPOLINE);
+	if (walk_read_code(code, sizeof(code), pc - sizeof(code)))
+		return 0;
+	/* call rel32, or by register or memory: ff /2, with what its address needs behind it */
+	return code[3] == 0xe8 || (code[6] == 0xff && (code[7] & 0x38) == 0x10) ||
+	       (code[5] == 0xff && (code[6] & 0x38) == 0x10) ||
+	       (code[4] == 0xff && (code[5] & 0x38) == 0x10) ||
+	       (code[2] == 0xff && (code[3] & 0x38) == 0x10) || (code[1] == 0xff && (code[2] & 0x38) == 0x10);
+}
+
+/* mov $15, %rax; syscall: how C libraries and Go come back from a signal handler. */
+static __always_inline int walk_is_restorer(const __u64 code[2])
+{
+	return code[0] == 0x0f0000000fc0c748ull && (code[1] & 0xff) == 0x05;
+}
+
+/* How many words lie on top of the stack before the return address, in the top frame, at the first and the last
+ * instructions of a function with a frame pointer; -1: its frame stands. */
+static __always_inline int walk_count_pushed(__u64 code)
+{
+	if ((code & 0xffffffff) == 0xfa1e0ff3) /* endbr64 */
+		return 0;
+	if ((code & 0xff) == 0x55 || (code & 0xff) == 0xc3 || (code & 0xffff) == 0xc3f3) /* push rbp; ret */
+		return 0;
+	if ((code & 0xffffff) == 0xe58948 || (code & 0xffffff) == 0xec8b48) /* mov rsp, rbp */
+		return 1;
+	return -1;
+}
+
+/* From the leaf of code without rules, where it has no frame yet, or none any more, or never has one. */
+static __always_inline int walk_leave_leaf(struct walk *walk, int pushed)
+{
+	__u64 words[2] = {0, 0}, sp = walk->sp + 8 + (pushed ? 8 : 0);
+
+	if (walk_read_stack(words, sizeof(words), walk->sp))
+		return 0;
+	if (!walk_is_return(walk, pushed ? words[1] : words[0]))
+		return 0;
+	walk_go_on(walk, pushed ? words[1] : words[0], sp, pushed ? words[0] : walk->bp);
+	return 1;
+}
+
+static __always_inline int walk_leave_frame(struct walk *walk)
+{
+	__u64 words[2] = {0, 0};
+
+	if ((walk->bp & 7) || walk->bp < walk->sp || walk->bp - walk->sp > FRAME_POINTER_REACH ||
+	    walk_read_stack(words, sizeof(words), walk->bp) || !walk_is_return(walk, words[1]))
+		return 0;
+	walk_go_on(walk, words[1], walk->bp + 16, words[0]);
+	walk->is_by_pointer = 1;
+	return 1;
+}
+
+/* Code without a rule. reason: why the walk ends when nothing plausible is found. */
+walk_global __u32 walk_leave_by_pointer(struct walk *walk, __u32 reason)
+{
+	__u64 code[2] = {0, 0};
+	int pushed = -1;
+
+	if (!walk)
+		return STACK_NO_RULE; /* never: for the verifier */
+	if (!walk_read_code(code, sizeof(code), walk->pc) && walk_is_restorer(code))
+		return walk_leave_signal(walk, walk->sp + GREGS_AT);
+	/* The outermost frame of a chain (System V ABI for AMD64, 3.4.1): Go's goroutines begin so. */
+	if (walk->is_by_pointer && !walk->bp)
+		return STACK_COMPLETE;
+	if (walk->is_exact)
+		pushed = walk_count_pushed(code[0]);
+	if (pushed >= 0 && walk_leave_leaf(walk, pushed))
+		return STACK_ENDS;
+	if (walk_leave_frame(walk))
+		return STACK_ENDS;
+	if (walk->is_exact && walk_leave_leaf(walk, 0))
+		return STACK_ENDS;
+	return reason;
+}
+
+/* ---- one frame ---- */
+
 /* Applies a rule: pc, sp and bp become the caller's. Returns STACK_ENDS when the walk goes on, else why it
  * ends. */
 static __always_inline __u32 walk_apply_rule(struct walk *walk, void *table, __u32 rule)
 {
 	__u32 at = walk->rules_at + rule * (sizeof(struct unwind_rule) / TABLE_WORD_BYTES);
-	__u32 inside = at & TABLE_CHUNK_MASK & ~3u, kinds;
+	__u32 inside = at & TABLE_CHUNK_MASK & ~3u, kinds, cfa_kind;
 	__s32 cfa_offset, rbp_offset;
-	__u64 cfa, low, pc, bp;
+	__u64 cfa, low, pc, bp = walk->bp;
 	const __u32 *chunk;
 
 	chunk = walk_get_chunk(table, at >> TABLE_CHUNK_SHIFT);
@@ -346,19 +585,20 @@ static __always_inline __u32 walk_apply_rule(struct walk *walk, void *table, __u
 	kinds = chunk[inside];
 	cfa_offset = (__s32)chunk[inside + 1];
 	rbp_offset = (__s32)chunk[inside + 2];
+	cfa_kind = kinds & 0xff;
 
-	switch (kinds & 0xff) {
-	case UNWIND_ROOT:
-		return STACK_COMPLETE;
-	case UNWIND_CFA_RSP:
+	if (cfa_kind == UNWIND_CFA_RSP)
 		cfa = walk->sp + (__s64)cfa_offset;
-		break;
-	case UNWIND_CFA_RBP:
+	else if (cfa_kind == UNWIND_CFA_RBP)
 		cfa = walk->bp + (__s64)cfa_offset;
-		break;
-	default:
+	else if (cfa_kind == UNWIND_ROOT)
+		return STACK_COMPLETE;
+	else if (cfa_kind == UNWIND_FULL)
+		return walk_apply_full(walk, kinds, cfa_offset, rbp_offset, chunk[inside + 3]);
+	else if (cfa_kind == UNWIND_SIGNAL)
+		return walk_leave_signal(walk, walk->sp + (__s64)cfa_offset);
+	else
 		return STACK_NO_RULE;
-	}
 	if (cfa <= walk->sp)
 		return STACK_BAD_CFA;
 
@@ -372,13 +612,10 @@ static __always_inline __u32 walk_apply_rule(struct walk *walk, void *table, __u
 	if (kinds == UNWIND_RBP_AT_CFA) {
 		if (walk_read_word(walk, cfa + (__s64)rbp_offset, &bp))
 			return STACK_UNREADABLE;
-		walk->bp = bp;
 	} else if (kinds == UNWIND_RBP_UNDEFINED) {
-		walk->bp = 0; /* a rule that needs it ends as STACK_BAD_CFA */
+		bp = 0; /* a rule that needs it ends as STACK_BAD_CFA */
 	}
-	walk->sp = cfa;
-	walk->pc = pc;
-	return pc ? STACK_ENDS : STACK_COMPLETE;
+	return walk_go_on(walk, pc, cfa, bp);
 }
 
 /* Writes one frame; 0: there is no room. */
@@ -414,27 +651,26 @@ static __always_inline __u64 walk_read_trampoline(struct walk *walk, __u64 *ret_
 
 /* The pc is in a trampoline: it becomes the real return address, and its mapping the walk's. 0: that is not
  * known. */
-static __always_inline int walk_leave_trampoline(struct walk *walk, __u32 index)
+static __always_inline int walk_leave_trampoline(struct walk *walk)
 {
 	__u64 slot = 0, pc;
 
 	/* A caller's slot has just been read: it lies below sp. In the trampoline itself registers may lie
 	 * between. */
-	pc = walk_find_return(walk->sp - 8, walk->sp + (index ? 0 : TRAMPOLINE_PUSHES_BYTES), &slot);
-	if (!pc && !index)
+	pc = walk_find_return(walk->sp - 8, walk->sp + (walk->is_exact ? TRAMPOLINE_PUSHES_BYTES : 0), &slot);
+	if (!pc && walk->is_exact)
 		pc = walk_read_trampoline(walk, &slot);
 	if (!pc || !walk_find_mapping(walk, pc - 1) || (walk->mapping.flags & MAPPING_TRAMPOLINE))
 		return 0;
-	walk->pc = pc;
-	walk->sp = slot + 8;
+	walk_go_on(walk, pc, slot + 8, walk->bp);
 	return 1;
 }
 
 /* Makes the mapping of the frame's code the walk's last hit. A trampoline lies at the very start of its page:
  * the byte before is in no mapping, or in another one's last. */
-static __always_inline int walk_find_code(struct walk *walk, __u32 index)
+static __always_inline int walk_find_code(struct walk *walk)
 {
-	if (!index)
+	if (walk->is_exact)
 		return walk_find_mapping(walk, walk->pc);
 	if (walk_find_mapping(walk, walk->pc - 1) && walk->pc != walk->mapping.end)
 		return 1;
@@ -443,42 +679,52 @@ static __always_inline int walk_find_code(struct walk *walk, __u32 index)
 	return walk_find_mapping(walk, walk->pc - 1);
 }
 
+/* Goes on to the caller from a pc in a module; offset: what makes an address a frame's offset. */
+static __always_inline __u32 walk_leave_module(struct walk *walk, __u64 offset)
+{
+	void *table = walk_get_table(walk->mapping.module);
+	/* A return address is the byte after the call, which may belong to the next function, or to nothing.
+	 */
+	__u64 lookup = walk->pc - (walk->is_exact ? 0 : 1);
+	__u32 rule;
+
+	if (!table || !walk_use_table(walk, table, walk->mapping.module)) {
+		walk_count_missing(walk->mapping.module);
+		return STACK_NO_TABLE;
+	}
+	rule = walk_find_rule(walk, table, lookup + offset);
+	if (rule == 0)
+		return walk_leave_by_pointer(walk, walk->page_count ? STACK_NO_RULE : STACK_NO_TABLE);
+	return walk_apply_rule(walk, table, rule);
+}
+
 /* Why the walk ends at this frame, or STACK_ENDS. */
 static __always_inline __u32 walk_one_frame(__u32 index, struct walk_context *context)
 {
 	struct walk *walk = context->walk;
-	/* A return address is the byte after the call, which may belong to the next function, or to nothing.
+	__u64 offset;
+	/* Names are looked up a byte before a caller's offset: what a signal interrupted is told one higher.
 	 */
-	__u64 lookup = walk->pc - (index ? 1 : 0), offset;
-	void *table;
-	__u32 rule;
+	__u64 shift = index && walk->is_exact;
 
-	if (!walk_find_code(walk, index)) {
-		walk->unknown_pc = lookup;
+	if (!walk_find_code(walk)) {
+		walk->unknown_pc = walk->pc - !walk->is_exact;
 		if (index)
 			return STACK_BAD_RETURN;
 		walk_put_frame(context, index, FRAME(MODULE_UNKNOWN, walk->pc));
 		return STACK_NO_MAPPING;
 	}
 	/* A caller's trampoline is no caller. */
-	if ((walk->mapping.flags & MAPPING_TRAMPOLINE) && index && !walk_leave_trampoline(walk, index))
+	if ((walk->mapping.flags & MAPPING_TRAMPOLINE) && !walk->is_exact && !walk_leave_trampoline(walk))
 		return STACK_TRAMPOLINE;
-	lookup = walk->pc - (index ? 1 : 0);
 	offset = walk->mapping.offset - walk->mapping.start;
-	if (!walk_put_frame(context, index, FRAME(walk->mapping.module, walk->pc + offset)))
+	if (!walk_put_frame(context, index, FRAME(walk->mapping.module, walk->pc + offset + shift)))
 		return STACK_TRUNCATED;
 	if (walk->mapping.flags & MAPPING_TRAMPOLINE)
-		return walk_leave_trampoline(walk, index) ? STACK_ENDS : STACK_TRAMPOLINE;
+		return walk_leave_trampoline(walk) ? STACK_ENDS : STACK_TRAMPOLINE;
 	if (walk->mapping.module == MODULE_ANONYMOUS)
-		return STACK_JIT;
-
-	table = walk_get_table(walk->mapping.module);
-	if (!table || !walk_use_table(walk, table, walk->mapping.module))
-		return STACK_NO_TABLE;
-	rule = walk_find_rule(walk, table, lookup + offset);
-	if (rule == 0)
-		return STACK_NO_RULE;
-	return walk_apply_rule(walk, table, rule);
+		return walk_leave_by_pointer(walk, STACK_JIT);
+	return walk_leave_module(walk, offset);
 }
 
 /* One frame; nonzero ends the walk. The callback of bpf_loop(STACK_USER_MAX, …). */
@@ -509,12 +755,33 @@ static __always_inline __u64 walk_undo_trap(struct walk *walk, __u64 pc, __u64 s
 	return pc - 1;
 }
 
+/* regs: a pointer to anything with the fields of struct pt_regs. Before walk_start(). */
+#define walk_take_registers(walk, regs)                                                                      \
+	do {                                                                                                 \
+		(walk)->registers[0] = (regs)->rax;                                                          \
+		(walk)->registers[1] = (regs)->rdx;                                                          \
+		(walk)->registers[2] = (regs)->rcx;                                                          \
+		(walk)->registers[3] = (regs)->rbx;                                                          \
+		(walk)->registers[4] = (regs)->rsi;                                                          \
+		(walk)->registers[5] = (regs)->rdi;                                                          \
+		(walk)->registers[8] = (regs)->r8;                                                           \
+		(walk)->registers[9] = (regs)->r9;                                                           \
+		(walk)->registers[10] = (regs)->r10;                                                         \
+		(walk)->registers[11] = (regs)->r11;                                                         \
+		(walk)->registers[12] = (regs)->r12;                                                         \
+		(walk)->registers[13] = (regs)->r13;                                                         \
+		(walk)->registers[14] = (regs)->r14;                                                         \
+		(walk)->registers[15] = (regs)->r15;                                                         \
+	} while (0)
+
 /* Before the first step. first: where the leaf goes in the frames. */
 static __always_inline void walk_start(struct walk *walk, __u64 pc, __u64 sp, __u64 bp, __u32 first)
 {
 	walk->pc = pc;
 	walk->sp = sp;
 	walk->bp = bp;
+	walk->is_exact = 1;
+	walk->is_by_pointer = 0;
 	walk->unknown_pc = 0;
 	walk->mapping.start = 0;
 	walk->mapping.end = 0;
