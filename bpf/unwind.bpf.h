@@ -59,6 +59,8 @@ struct walk {
 	__u64 registers[UNWIND_REGISTERS]; /* by DWARF number, without sp and bp; only when is_exact */
 	__u32 is_exact; /* pc is no return address, but what was interrupted: the top frame, and by a signal */
 	__u32 is_by_pointer; /* the last step was by frame pointer */
+	/* What a step without a rule reads: the code at pc, before a return address, two words of the stack. */
+	__u64 code[2], call, words[2];
 	__u64 unknown_pc;	/* the pc that was in no mapping; 0: none */
 	struct mapping mapping; /* the last hit */
 	__u32 table_module;	/* whose header is remembered; 0: none */
@@ -483,11 +485,11 @@ walk_global __u32 walk_apply_full(struct walk *walk, __u32 kinds, __s32 cfa_offs
  * code of a trampoline; whose return it is is found out later. */
 static __always_inline int walk_is_return(struct walk *walk, __u64 pc)
 {
-	__u8 code[8];
+	const __u8 *code = (const __u8 *)&walk->call;
 
 	if (!walk_find_mapping(walk, pc - 1))
 		return walk_find_mapping(walk, pc) && (walk->mapping.flags & MAPPING_TRAMPOLINE);
-	if (walk_read_code(code, sizeof(code), pc - sizeof(code)))
+	if (walk_read_code(&walk->call, sizeof(walk->call), pc - sizeof(walk->call)))
 		return 0;
 	/* call rel32, or by register or memory: ff /2, with what its address needs behind it */
 	return code[3] == 0xe8 || (code[6] == 0xff && (code[7] & 0x38) == 0x10) ||
@@ -518,24 +520,28 @@ static __always_inline int walk_count_pushed(__u64 code)
 /* From the leaf of code without rules, where it has no frame yet, or none any more, or never has one. */
 static __always_inline int walk_leave_leaf(struct walk *walk, int pushed)
 {
-	__u64 words[2] = {0, 0}, sp = walk->sp + 8 + (pushed ? 8 : 0);
+	__u64 pc, bp = walk->bp;
 
-	if (walk_read_stack(words, sizeof(words), walk->sp))
+	if (walk_read_stack(walk->words, sizeof(walk->words), walk->sp))
 		return 0;
-	if (!walk_is_return(walk, pushed ? words[1] : words[0]))
+	pc = walk->words[0];
+	if (pushed) {
+		pc = walk->words[1];
+		bp = walk->words[0];
+	}
+	if (!walk_is_return(walk, pc))
 		return 0;
-	walk_go_on(walk, pushed ? words[1] : words[0], sp, pushed ? words[0] : walk->bp);
+	walk_go_on(walk, pc, walk->sp + (pushed ? 16 : 8), bp);
 	return 1;
 }
 
 static __always_inline int walk_leave_frame(struct walk *walk)
 {
-	__u64 words[2] = {0, 0};
-
 	if ((walk->bp & 7) || walk->bp < walk->sp || walk->bp - walk->sp > FRAME_POINTER_REACH ||
-	    walk_read_stack(words, sizeof(words), walk->bp) || !walk_is_return(walk, words[1]))
+	    walk_read_stack(walk->words, sizeof(walk->words), walk->bp) ||
+	    !walk_is_return(walk, walk->words[1]))
 		return 0;
-	walk_go_on(walk, words[1], walk->bp + 16, words[0]);
+	walk_go_on(walk, walk->words[1], walk->bp + 16, walk->words[0]);
 	walk->is_by_pointer = 1;
 	return 1;
 }
@@ -543,18 +549,19 @@ static __always_inline int walk_leave_frame(struct walk *walk)
 /* Code without a rule. reason: why the walk ends when nothing plausible is found. */
 walk_global __u32 walk_leave_by_pointer(struct walk *walk, __u32 reason)
 {
-	__u64 code[2] = {0, 0};
 	int pushed = -1;
 
 	if (!walk)
 		return STACK_NO_RULE; /* never: for the verifier */
-	if (!walk_read_code(code, sizeof(code), walk->pc) && walk_is_restorer(code))
+	if (walk_read_code(walk->code, sizeof(walk->code), walk->pc))
+		walk->code[0] = 0; /* no instruction that is looked for */
+	else if (walk_is_restorer(walk->code))
 		return walk_leave_signal(walk, walk->sp + GREGS_AT);
 	/* The outermost frame of a chain (System V ABI for AMD64, 3.4.1): Go's goroutines begin so. */
 	if (walk->is_by_pointer && !walk->bp)
 		return STACK_COMPLETE;
 	if (walk->is_exact)
-		pushed = walk_count_pushed(code[0]);
+		pushed = walk_count_pushed(walk->code[0]);
 	if (pushed >= 0 && walk_leave_leaf(walk, pushed))
 		return STACK_ENDS;
 	if (walk_leave_frame(walk))
