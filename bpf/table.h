@@ -63,6 +63,7 @@ enum unwind_rbp {
 	UNWIND_RBP_UNDEFINED,
 	UNWIND_RBP_IN_REGISTER, /* FULL: in the register whose number is rbp_offset */
 	UNWIND_RBP_AT_RBP,	/* FULL: saved at the callee's rbp + rbp_offset (realigned stacks) */
+	UNWIND_RBP_AT_RSP,	/* FULL: saved at the callee's rsp + rbp_offset (beside a CFA that is read) */
 	UNWIND_RBP_KINDS,
 };
 

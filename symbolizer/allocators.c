@@ -49,13 +49,6 @@ static void search_deinit(struct search *search)
 	elf_end(search->elf);
 }
 
-static bool is_go(Elf *elf)
-{
-	/* The second is the first's name in position-independent programs (cmd/link, relro). */
-	return elf_has_section(elf, ".gopclntab") || elf_has_section(elf, ".data.rel.ro.gopclntab") ||
-	       elf_has_section(elf, ".go.buildinfo");
-}
-
 /* ---- candidates ---- */
 
 /* Left out are:
@@ -292,7 +285,7 @@ static struct error *make_message(const struct search *search, struct hooks_mess
 
 	if (!message)
 		return error_create(ERROR_GENERAL, ENOMEM, NULL, "hooks");
-	message->is_go = search->elf && is_go(search->elf);
+	message->is_go = search->elf && elf_is_go(search->elf);
 	message->count = (uint32_t)search->count;
 	for (size_t i = 0; i < search->count; i++) {
 		const struct candidate *candidate = &search->items[i];

@@ -1,6 +1,7 @@
 #include "symbolizer/cfi.h"
 
 #include "base/cleanup.h"
+#include "symbolizer/cfi_debug_frame.h"
 #include "symbolizer/cfi_fde.h"
 #include "symbolizer/cfi_rule.h"
 #include "symbolizer/cfi_section.h"
@@ -28,9 +29,10 @@ static const struct unwind_rule rule_unsupported = {.cfa = UNWIND_UNSUPPORTED};
 /* Everything that is open while a table is built. */
 struct table_build {
 	Elf *elf;
-	Dwarf_CFI *cfi;
 	struct segments segments;
-	struct cfi_section section;
+	struct cfi_section eh_frame; /* without data: there is none */
+	Dwarf_CFI *eh_cfi;
+	struct cfi_debug_frame debug_frame;
 	struct cfi_fdes fdes;
 	struct table_writer writer;
 	struct cfi_figures figures;
@@ -46,8 +48,9 @@ static void build_deinit(struct table_build *build)
 	table_writer_deinit(&build->writer);
 	cfi_fdes_deinit(&build->fdes);
 	segments_deinit(&build->segments);
-	if (build->cfi)
-		dwarf_cfi_end(build->cfi);
+	cfi_debug_frame_close(&build->debug_frame);
+	if (build->eh_cfi)
+		dwarf_cfi_end(build->eh_cfi);
 	elf_end(build->elf);
 }
 
@@ -99,13 +102,14 @@ static struct error *append_frame(struct table_build *build, const struct cfi_fd
 				  uint64_t *ret_end)
 {
 	_cleanup_free_ Dwarf_Frame *frame = NULL;
+	Dwarf_CFI *cfi = fde->is_debug_frame ? build->debug_frame.cfi : build->eh_cfi;
 	uint64_t fde_end = fde->address + fde->length;
 	Dwarf_Addr frame_begin, frame_end;
 	struct cfi_rule rule;
 	bool is_signal;
 
 	*ret_end = begin;
-	if (dwarf_cfi_addrframe(build->cfi, begin, &frame))
+	if (dwarf_cfi_addrframe(cfi, begin, &frame))
 		return NULL;
 	dwarf_frame_info(frame, &frame_begin, &frame_end, &is_signal);
 	if (frame_begin > begin || frame_end <= begin)
@@ -148,9 +152,11 @@ static struct error *append_fde(struct table_build *build, const struct cfi_fde 
 
 static struct error *build_rows(struct table_build *build)
 {
-	uint64_t section_bytes = build->section.data->d_size;
+	uint64_t section_bytes = build->debug_frame.worth_bytes;
 	struct error *error = table_writer_init(&build->writer);
 
+	if (build->eh_frame.data)
+		section_bytes += build->eh_frame.data->d_size;
 	build->work_left = WORK_BYTES_MIN + WORK_BYTES_PER_SECTION_BYTE * section_bytes;
 	build->rows_left = ROWS_PER_SECTION_BYTE * section_bytes;
 	build->plt_rows_left = 2 * PLT_SLOTS_MAX;
@@ -170,11 +176,53 @@ static bool is_our_machine(Elf *elf)
 	       (header.e_type == ET_EXEC || header.e_type == ET_DYN);
 }
 
+/* TABLE_OK: it covers something. */
+static struct error *open_eh_frame(struct table_build *build)
+{
+	const char *why;
+	enum table_status status = cfi_section_find(build->elf, &build->segments, &build->eh_frame, &why);
+	struct error *error;
+
+	if (status == TABLE_OK) {
+		build->eh_cfi = dwarf_getcfi_elf(build->elf);
+		why = build->eh_cfi ? NULL : dwarf_errmsg(-1);
+	}
+	if (!build->eh_cfi) {
+		build->eh_frame.data = NULL;
+		return build_refuse(build, status == TABLE_OK ? TABLE_BAD : status, why);
+	}
+	error = cfi_fdes_init((const unsigned char *)elf_getident(build->elf, NULL), &build->eh_frame,
+			      &build->segments, &build->fdes);
+	if (error || build->fdes.list.count)
+		return error;
+	if (build->fdes.is_cut || build->fdes.refused)
+		return build_refuse(build, TABLE_BAD, "its .eh_frame is damaged");
+	return build_refuse(build, TABLE_NO_EH_FRAME, "its .eh_frame covers no code");
+}
+
+/* Where the .eh_frame speaks, it is right; the .debug_frame, which is not loaded, speaks of the rest. */
+static struct error *open_debug_frame(struct table_build *build)
+{
+	struct cfi_fdes fdes = {0};
+	struct error *error = cfi_debug_frame_open(build->elf, &build->debug_frame);
+
+	if (error || !build->debug_frame.cfi)
+		return error;
+	error = cfi_fdes_init((const unsigned char *)elf_getident(build->elf, NULL),
+			      &build->debug_frame.section, &build->segments, &fdes);
+	if (!error)
+		error = cfi_fdes_merge(&build->fdes, &fdes);
+	cfi_fdes_deinit(&fdes);
+	if (error || !build->fdes.list.count)
+		return error;
+	build->status = TABLE_OK;
+	*build->why = '\0';
+	return NULL;
+}
+
 static struct error *build_open(struct table_build *build, int module_fd)
 {
-	enum table_status status;
 	struct error *error;
-	const char *why;
 
 	elf_version(EV_CURRENT);
 	build->elf = elf_begin(module_fd, ELF_C_READ_MMAP, NULL);
@@ -185,23 +233,12 @@ static struct error *build_open(struct table_build *build, int module_fd)
 	error = segments_init(build->elf, &build->segments);
 	if (error)
 		return build_blame(build, error);
-	status = cfi_section_find(build->elf, &build->segments, &build->section, &why);
-	if (status != TABLE_OK)
-		return build_refuse(build, status, why);
-	build->cfi = dwarf_getcfi_elf(build->elf);
-	if (!build->cfi)
-		return build_refuse(build, TABLE_BAD, dwarf_errmsg(-1));
-	error = cfi_fdes_init((const unsigned char *)elf_getident(build->elf, NULL), &build->section,
-			      &build->segments, &build->fdes);
-	if (error)
-		return error;
+	error = open_eh_frame(build);
+	if (!error)
+		error = open_debug_frame(build);
 	build->figures.fdes = build->fdes.list.count;
 	build->figures.refused_fdes = build->fdes.refused;
-	if (build->fdes.list.count)
-		return NULL;
-	if (build->fdes.is_cut || build->fdes.refused)
-		return build_refuse(build, TABLE_BAD, "its .eh_frame is damaged");
-	return build_refuse(build, TABLE_NO_EH_FRAME, "its .eh_frame covers no code");
+	return error;
 }
 
 static void build_count(struct table_build *build, uint32_t words)

@@ -1,7 +1,8 @@
-/* Builds a module's unwind table (bpf/table.h) from its .eh_frame, with libdw's CFI calls.
+/* Builds a module's unwind table (bpf/table.h) from its .eh_frame, and for what that does not cover from its
+ * .debug_frame, with libdw's CFI calls.
  *
  * Runs in a worker: the module is hostile input and libdw 0.188 is not safe on it, so this may crash (the
- * worker is expendable) but ends: rows and work are bounded by the size of the section. Memory that libdw
+ * worker is expendable) but ends: rows and work are bounded by the size of the sections. Memory that libdw
  * takes is bounded by the worker's RLIMIT_AS only. Ownership: the module's fd stays the caller's; the memfd
  * becomes the caller's. Errors: struct error is for what is our own fault (memory, memfd); a module without
  * unwind information or with damaged one is a status and a reason. An FDE that libdw refuses is a gap in the

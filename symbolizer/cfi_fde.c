@@ -17,6 +17,11 @@ struct fde_reader {
 	uint8_t encoding;
 };
 
+static struct error *out_of_memory(void)
+{
+	return error_create(ERROR_GENERAL, 0, NULL, "out of memory for the FDEs of a module");
+}
+
 /* How the FDEs of this CIE encode their pointers. Letters after an unknown one cannot be read. */
 static bool cie_read_encoding(const Dwarf_CIE *cie, uint8_t *ret)
 {
@@ -59,10 +64,10 @@ static bool reader_find_encoding(struct fde_reader *reader, Dwarf_Off cie_offset
 	if (reader->cie_offset == cie_offset)
 		return reader->is_cie_good;
 	reader->cie_offset = cie_offset;
-	reader->is_cie_good =
-		cie_offset < reader->section->data->d_size &&
-		!dwarf_next_cfi(reader->elf_ident, reader->section->data, true, cie_offset, &next, &entry) &&
-		dwarf_cfi_cie_p(&entry) && cie_read_encoding(&entry.cie, &reader->encoding);
+	reader->is_cie_good = cie_offset < reader->section->data->d_size &&
+			      !dwarf_next_cfi(reader->elf_ident, reader->section->data,
+					      !reader->section->is_debug_frame, cie_offset, &next, &entry) &&
+			      dwarf_cfi_cie_p(&entry) && cie_read_encoding(&entry.cie, &reader->encoding);
 	return reader->is_cie_good;
 }
 
@@ -83,6 +88,7 @@ static bool reader_decode(struct fde_reader *reader, const Dwarf_FDE *entry, str
 	    !cfi_pointer_read_length(&input, reader->encoding, &ret->length))
 		return false;
 	ret->program_bytes = (uint64_t)(input.end - input.at);
+	ret->is_debug_frame = reader->section->is_debug_frame;
 	return !__builtin_add_overflow(ret->address, ret->length, &end);
 }
 
@@ -93,24 +99,28 @@ static struct error *reader_append(struct fde_reader *reader, struct cfi_fde *fd
 
 	if (!segment || !segment->executable || !fde->length)
 		return NULL;
+	/* A linker that drops a function leaves its FDE in .debug_frame, at address 0. */
+	if (fde->is_debug_frame && !fde->address)
+		return NULL;
 	inside = fde->address - segment->address;
 	if (fde->length > segment->length - inside)
 		fde->length = segment->length - inside;
 	fde->offset = segment->offset + inside;
 	if (!array_append(&reader->fdes->list, *fde))
-		return error_create(ERROR_GENERAL, 0, NULL, "out of memory for the FDEs of a module");
+		return out_of_memory();
 	return NULL;
 }
 
-/* A length of zero ends the section; what follows is something else (LSB Core, "The .eh_frame section"). */
-static bool is_terminator(const Elf_Data *data, Dwarf_Off offset)
+/* A length of zero ends an .eh_frame; what follows is something else (LSB Core, "The .eh_frame section"). */
+static bool is_terminator(const struct cfi_section *section, Dwarf_Off offset)
 {
+	const Elf_Data *data = section->data;
 	uint32_t length;
 
 	if (data->d_size - offset < sizeof(length))
 		return true; /* libdw takes nothing so short either */
 	memcpy(&length, (const uint8_t *)data->d_buf + offset, sizeof(length));
-	return !length;
+	return !length && !section->is_debug_frame;
 }
 
 static struct error *reader_run(struct fde_reader *reader)
@@ -118,12 +128,13 @@ static struct error *reader_run(struct fde_reader *reader)
 	Elf_Data *data = reader->section->data;
 	Dwarf_Off offset = 0;
 
-	while (offset < data->d_size && !is_terminator(data, offset)) {
+	while (offset < data->d_size && !is_terminator(reader->section, offset)) {
 		Dwarf_Off next = offset;
 		Dwarf_CFI_Entry entry;
 		struct cfi_fde fde;
 		struct error *error = NULL;
-		int result = dwarf_next_cfi(reader->elf_ident, data, true, offset, &next, &entry);
+		int result = dwarf_next_cfi(reader->elf_ident, data, !reader->section->is_debug_frame, offset,
+					    &next, &entry);
 
 		if (next <= offset || next > data->d_size) {
 			reader->fdes->is_cut = true;
@@ -188,6 +199,62 @@ struct error *cfi_fdes_init(const unsigned char *elf_ident, const struct cfi_sec
 	}
 	fdes_sort(&fdes);
 	*ret = fdes;
+	return NULL;
+}
+
+/* ---- two sections ---- */
+
+static bool append_piece(struct cfi_fdes *fdes, const struct cfi_fde *fde, uint64_t begin, uint64_t end)
+{
+	struct cfi_fde piece = *fde;
+
+	piece.offset = begin;
+	piece.address += begin - fde->offset;
+	piece.length = end - begin;
+	return begin >= end || array_append(&fdes->list, piece);
+}
+
+/* The parts of an FDE that lie between the FDEs from *at on, which *at then has passed. */
+static bool append_uncovered(struct cfi_fdes *merged, const struct cfi_fde *fde, const struct cfi_fdes *cover,
+			     size_t *at)
+{
+	uint64_t begin = fde->offset, end = fde->offset + fde->length;
+
+	for (; *at < cover->list.count && begin < end; ++*at) {
+		const struct cfi_fde *covered = &cover->list.items[*at];
+		uint64_t covered_end = covered->offset + covered->length;
+
+		if (covered->offset >= end)
+			break;
+		if (!append_piece(merged, fde, begin, covered->offset))
+			return false;
+		if (covered_end > begin)
+			begin = covered_end;
+		if (covered_end > end)
+			break; /* it may cover the next one, too */
+	}
+	return append_piece(merged, fde, begin, end);
+}
+
+struct error *cfi_fdes_merge(struct cfi_fdes *fdes, const struct cfi_fdes *others)
+{
+	struct cfi_fdes merged = {.refused = fdes->refused + others->refused,
+				  .is_cut = fdes->is_cut || others->is_cut};
+	bool is_good = true;
+	size_t at = 0;
+
+	for (size_t i = 0; is_good && i < others->list.count; i++)
+		is_good = append_uncovered(&merged, &others->list.items[i], fdes, &at);
+	for (size_t i = 0; is_good && i < fdes->list.count; i++)
+		is_good = array_append(&merged.list, fdes->list.items[i]);
+	if (!is_good) {
+		cfi_fdes_deinit(&merged);
+		return out_of_memory();
+	}
+	if (merged.list.count)
+		qsort(merged.list.items, merged.list.count, sizeof(*merged.list.items), fde_compare);
+	cfi_fdes_deinit(fdes);
+	*fdes = merged;
 	return NULL;
 }
 

@@ -1,4 +1,4 @@
-/* The FDEs of an .eh_frame: which file offsets have unwind rules at all.
+/* The FDEs of an .eh_frame or .debug_frame: which file offsets have unwind rules at all.
  *
  * Invariants of the list: sorted by file offset, no two overlap (a later one cuts the one before), none is
  * empty, each lies inside one executable segment. Ownership: the caller deinits; nothing refers to the
@@ -20,6 +20,7 @@ struct cfi_fde {
 	uint64_t address; /* ELF virtual address of the same byte */
 	uint64_t length;
 	uint64_t program_bytes; /* at most so long is its CFA program: what one row may cost */
+	bool is_debug_frame;	/* where it stands */
 };
 
 struct cfi_fdes {
@@ -31,6 +32,9 @@ struct cfi_fdes {
 
 struct error *cfi_fdes_init(const unsigned char *elf_ident, const struct cfi_section *section,
 			    const struct segments *segments, struct cfi_fdes *ret);
+/* Adds what is covered by others and not yet by fdes; of an FDE that is covered in part the pieces that are
+ * not. On an error (memory) fdes are as before. */
+struct error *cfi_fdes_merge(struct cfi_fdes *fdes, const struct cfi_fdes *others);
 void cfi_fdes_deinit(struct cfi_fdes *fdes); /* a zeroed struct accepted */
 
 #endif

@@ -1,7 +1,7 @@
 /* Turns the frame that libdw computed for an address into a rule of bpf/table.h.
  *
- * What the walker does not know (signal frames, CFAs from other registers or from memory, a return address
- * anywhere but at CFA - 8) becomes UNWIND_UNSUPPORTED. The linker's PLT expression, CFA = rsp + 8 +
+ * What is plain becomes plain: UNWIND_FULL, which costs the walker more, is for what no other kind can say.
+ * What no kind can say becomes UNWIND_UNSUPPORTED. The linker's PLT expression, CFA = rsp + 8 +
  * ((rip & 15) >= N ? 8 : 0), is a plain rule at each address: cfi_rule_at() evaluates it.
  * Ownership: none, plain values. Errors: none.
  */

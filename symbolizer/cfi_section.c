@@ -60,6 +60,7 @@ enum table_status cfi_section_find(Elf *elf, const struct segments *segments, st
 	size_t names, header_count;
 	Elf_Scn *section = NULL;
 
+	*ret = (struct cfi_section){0};
 	if (!elf_getshdrstrndx(elf, &names)) {
 		while ((section = elf_nextscn(elf, section))) {
 			GElf_Shdr header;

@@ -55,22 +55,59 @@ bool elf_is_supported(Elf *elf, const char **ret_why)
 	return true;
 }
 
-bool elf_has_section(Elf *elf, const char *name)
+/* The next section after `section` that has bytes in the file, and its name. */
+static Elf_Scn *next_named(Elf *elf, size_t names, Elf_Scn *section, const char **ret_name)
+{
+	while ((section = elf_nextscn(elf, section))) {
+		GElf_Shdr header;
+
+		if (!gelf_getshdr(section, &header) || header.sh_type == SHT_NOBITS)
+			continue;
+		*ret_name = elf_strptr(elf, names, header.sh_name);
+		if (*ret_name)
+			return section;
+	}
+	return NULL;
+}
+
+Elf_Scn *elf_find_section(Elf *elf, const char *name)
 {
 	Elf_Scn *section = NULL;
+	const char *here;
+	size_t names;
+
+	if (elf_getshdrstrndx(elf, &names))
+		return NULL;
+	while ((section = next_named(elf, names, section, &here))) {
+		if (strcmp(here, name) == 0)
+			return section;
+	}
+	return NULL;
+}
+
+bool elf_has_section(Elf *elf, const char *name)
+{
+	return elf_find_section(elf, name);
+}
+
+/* One of these is in every program of Go: the first two are the same in programs at a fixed address and in
+ * position-independent ones (cmd/link, relro); linkers of systems merge the second with others, -buildid= and
+ * -buildvcs=false do without the last. */
+bool elf_is_go(Elf *elf)
+{
+	static const char *const known[] = {".gopclntab", ".data.rel.ro.gopclntab", ".go.buildinfo",
+					    ".go.module", ".note.go.buildid"};
+	Elf_Scn *section = NULL;
+	const char *here;
 	size_t names;
 
 	if (elf_getshdrstrndx(elf, &names))
 		return false;
-	while ((section = elf_nextscn(elf, section))) {
-		GElf_Shdr header;
-		const char *here;
-
-		if (!gelf_getshdr(section, &header) || header.sh_type == SHT_NOBITS)
-			continue;
-		here = elf_strptr(elf, names, header.sh_name);
-		if (here && strcmp(here, name) == 0)
-			return true;
+	while ((section = next_named(elf, names, section, &here))) {
+		for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+			if (strcmp(here, known[i]) == 0)
+				return true;
+		}
 	}
 	return false;
 }

@@ -28,8 +28,11 @@ struct symbol_hit {
 
 /* ELF64, little-endian, x86-64. why: static text when it is not. */
 bool elf_is_supported(Elf *elf, const char **ret_why);
-/* Whether a section of that name exists. */
+/* The first section of that name that has bytes in the file; NULL when there is none. */
+Elf_Scn *elf_find_section(Elf *elf, const char *name);
 bool elf_has_section(Elf *elf, const char *name);
+/* Whether Go code is in it. Only section headers are asked: false in a file without any. */
+bool elf_is_go(Elf *elf);
 bool elf_has_symtab(Elf *elf);
 /* Copies at most BUILD_ID_MAX bytes; returns the length, 0 when there is none. */
 size_t elf_read_build_id(Elf *elf, uint8_t ret[BUILD_ID_MAX]);

@@ -44,18 +44,26 @@ struct module_message {
 
 struct build_message {
 	__u32 module;
+	/* Of a file of the same size whose table is there; 0: none. If the module has this one, TABLE_SAME
+	 * will do. */
+	__u32 build_id_length;
+	__u8 build_id[BUILD_ID_MAX];
 };
 
 enum table_status {
 	TABLE_OK,
 	TABLE_NO_EH_FRAME, /* the module has no unwind information */
 	TABLE_BAD,	   /* it is damaged, or no ELF file for x86-64 */
+	TABLE_SAME,	   /* it has the build-id that came with SYMBOLIZER_BUILD: nothing was built */
 };
 
 struct table_message {
 	__u32 module;
 	__u32 status;  /* enum table_status */
 	char why[120]; /* sanitized, terminated; empty when status is TABLE_OK */
+	__u32 build_id_length; /* 0: it has none */
+	__u8 build_id[BUILD_ID_MAX];
+	__u32 reserved;
 };
 
 /* A function of an allocator, which the probe may put a trap on; or one that only passes allocations on

@@ -9,6 +9,7 @@
 #include "symbolizer/elf.h"
 #include "symbolizer/fde.h"
 #include "symbolizer/kernel.h"
+#include "symbolizer/pclntab_section.h"
 
 #include <errno.h>
 #include <string.h>
@@ -25,6 +26,8 @@ struct module {
 	struct symbols *symbols;
 	struct debug *debug; /* NULL: no debug information in the file */
 	struct cfi_fdes fdes;
+	struct pclntab pclntab; /* of Go; zeroed: none */
+	bool has_debug_sections, has_symtab;
 	bool has_symbols, has_debug, has_fdes; /* it has been tried */
 	/* The kernel. */
 	struct kernel_symbols *kernel;
@@ -132,6 +135,25 @@ static void open_kernel(struct module *module)
 		module->info.symbols = SYMBOLS_MINIMAL;
 }
 
+/* What there is for names; nothing of it is indexed yet. */
+static void look_for_names(struct module *module)
+{
+	Elf *elf = module->elf;
+	bool is_go = pclntab_section_find(elf, &module->segments, &module->pclntab);
+
+	/* .zdebug_…: GNU's old way to compress sections. */
+	module->has_debug_sections =
+		(elf_has_section(elf, ".debug_info") && elf_has_section(elf, ".debug_line")) ||
+		(elf_has_section(elf, ".zdebug_info") && elf_has_section(elf, ".zdebug_line"));
+	module->has_symtab = elf_has_symtab(elf);
+	if (module->has_debug_sections || (is_go && pclntab_has_lines(&module->pclntab)))
+		module->info.symbols = SYMBOLS_FULL;
+	else if (module->has_symtab || is_go)
+		module->info.symbols = SYMBOLS_MINIMAL;
+	else
+		module->info.symbols = SYMBOLS_STRIPPED;
+}
+
 static void open_elf(struct module *module)
 {
 	struct error *error;
@@ -152,14 +174,7 @@ static void open_elf(struct module *module)
 		return;
 	}
 	module->info.build_id_length = (uint32_t)elf_read_build_id(module->elf, module->info.build_id);
-	/* .zdebug_…: GNU's old way to compress sections. */
-	if ((elf_has_section(module->elf, ".debug_info") && elf_has_section(module->elf, ".debug_line")) ||
-	    (elf_has_section(module->elf, ".zdebug_info") && elf_has_section(module->elf, ".zdebug_line")))
-		module->info.symbols = SYMBOLS_FULL;
-	else if (elf_has_symtab(module->elf))
-		module->info.symbols = SYMBOLS_MINIMAL;
-	else
-		module->info.symbols = SYMBOLS_STRIPPED;
+	look_for_names(module);
 }
 
 void module_open(struct module *module, struct info_message *ret)
@@ -194,7 +209,7 @@ static struct debug *get_debug(struct module *module)
 {
 	if (!module->has_debug) {
 		module->has_debug = true;
-		if (module->info.symbols == SYMBOLS_FULL)
+		if (module->has_debug_sections)
 			error_destroy(debug_create(module->elf, &module->debug));
 	}
 	return module->debug;
@@ -243,13 +258,22 @@ static bool is_within_fde(struct module *module, const struct symbol_hit *symbol
 	       find_fde(module, start_offset) == find_fde(module, offset);
 }
 
+/* Go's table knows where its functions end, and has Go's names. Before it go only symbols that know that too,
+ * and of these not the ones of .dynsym: what a program exports to C is not all of it. */
+static bool is_before_go(const struct module *module, const struct symbol_hit *symbol)
+{
+	return module->has_symtab && symbol->sized;
+}
+
 /* Sources of a function's name, in order of preference:
  * 1. the file's DWARF: the concrete function that covers the address; only where the symbol table says it
  *    more exactly, the symbol's name,
  * 2. .symtab and .dynsym together: of several names of one address the best known (elf.c),
- * 3. no name, but the start of the FDE that covers it (NAME_FDE),
- * 4. nothing: the address itself. */
-static void name_function(struct module *module, uint64_t address, uint64_t offset, struct module_name *ret)
+ * 3. Go's table of functions; without .symtab before .dynsym,
+ * 4. no name, but the start of the FDE that covers it (NAME_FDE),
+ * 5. nothing: the address itself. */
+static void name_function(struct module *module, uint64_t address, uint64_t offset,
+			  const struct pclntab_function *go, struct module_name *ret)
 {
 	struct debug *debug = get_debug(module);
 	const struct symbols *symbols = get_symbols(module);
@@ -263,8 +287,13 @@ static void name_function(struct module *module, uint64_t address, uint64_t offs
 			set_function(ret, symbol.start, symbol.name, symbol.length);
 		else
 			set_function(ret, function.start, function.name, strlen(function.name));
-	} else if (has_symbol && is_within_fde(module, &symbol, offset)) {
+	} else if (has_symbol && (!go || is_before_go(module, &symbol)) &&
+		   is_within_fde(module, &symbol, offset)) {
 		set_function(ret, symbol.start, symbol.name, symbol.length);
+	} else if (go) {
+		ret->start = go->start;
+		ret->function_length =
+			text_sanitize(go->name, go->length, ret->function, sizeof(ret->function));
 	} else {
 		fde = find_fde(module, offset);
 		if (fde) {
@@ -274,19 +303,29 @@ static void name_function(struct module *module, uint64_t address, uint64_t offs
 	}
 }
 
+static void set_line(struct module_name *name, const char *file, size_t length, uint32_t line)
+{
+	name->line = line;
+	name->file_length = text_sanitize(file, length, name->file, sizeof(name->file));
+}
+
 static void name_elf(struct module *module, uint64_t offset, struct module_name *ret)
 {
+	struct pclntab_function go;
+	struct pclntab_line go_line;
 	struct debug_line line;
 	uint64_t address;
+	bool has_go;
 
 	if (!segments_to_address(&module->segments, offset, &address))
 		return;
+	has_go = pclntab_find(&module->pclntab, address, &go);
 	ret->start = address;
-	name_function(module, address, offset, ret);
-	if (module->debug && debug_find_line(module->debug, address, &line)) {
-		ret->line = line.line;
-		ret->file_length = text_sanitize(line.file, SIZE_MAX, ret->file, sizeof(ret->file));
-	}
+	name_function(module, address, offset, has_go ? &go : NULL, ret);
+	if (module->debug && debug_find_line(module->debug, address, &line))
+		set_line(ret, line.file, SIZE_MAX, line.line);
+	else if (has_go && pclntab_find_line(&module->pclntab, &go, address, &go_line))
+		set_line(ret, go_line.file, go_line.length, go_line.line);
 }
 
 static void name_kernel(struct module *module, uint64_t offset, struct module_name *ret)

@@ -20,16 +20,20 @@ static struct error *out_of_memory(void)
 
 /* ---- the rule dictionary ---- */
 
+/* A rule has no padding: its bytes are what it says. */
+_Static_assert(sizeof(struct unwind_rule) == 2 * sizeof(uint64_t), "a rule is two 64-bit words");
+
 static bool rule_equals(const struct unwind_rule *a, const struct unwind_rule *b)
 {
-	return a->cfa == b->cfa && a->rbp == b->rbp && a->cfa_offset == b->cfa_offset &&
-	       a->rbp_offset == b->rbp_offset;
+	return !memcmp(a, b, sizeof(*a));
 }
 
 static size_t rule_hash(const struct unwind_rule *rule)
 {
-	return hash_pair((uint64_t)rule->cfa << 8 | rule->rbp,
-			 (uint64_t)(uint32_t)rule->cfa_offset << 32 | (uint32_t)rule->rbp_offset);
+	uint64_t halves[2];
+
+	memcpy(halves, rule, sizeof(halves));
+	return hash_pair(halves[0], halves[1]);
 }
 
 /* The slot that holds the rule, or the free one where it belongs. */

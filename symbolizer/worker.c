@@ -7,10 +7,12 @@
 #include "bpf/events.h"
 #include "symbolizer/allocators.h"
 #include "symbolizer/cfi.h"
+#include "symbolizer/elf.h"
 #include "symbolizer/modules.h"
 #include "symbolizer/sandbox.h"
 
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 
 /* Answers that are ready leave after this long, so that kiln sees progress and does not take a worker that
@@ -32,6 +34,7 @@ struct answer {
 struct worker {
 	struct loop *loop;
 	struct channel *probe, *kiln; /* kiln: NULL without one */
+	bool has_names;		      /* it was started with a kiln */
 	struct symbolizer_modules *modules;
 	bool *informed; /* by module id: kiln has its info */
 	struct answer answer;
@@ -80,35 +83,70 @@ static void propose_hooks(struct worker *worker, uint32_t id, const struct modul
 					   hooks_message_length(hooks), NULL, 0));
 }
 
+static void read_build_id(int fd, struct table_message *table)
+{
+	Elf *elf = elf_begin(fd, ELF_C_READ_MMAP, NULL);
+
+	if (elf)
+		table->build_id_length = (uint32_t)elf_read_build_id(elf, table->build_id);
+	elf_end(elf);
+}
+
+/* Is it the file whose table the probe has already? */
+static bool is_same(const struct build_message *build, const struct table_message *table)
+{
+	return table->build_id_length && build->build_id_length == table->build_id_length &&
+	       !memcmp(build->build_id, table->build_id, table->build_id_length);
+}
+
+static struct error *make_table(struct worker *worker, const struct build_message *build,
+				const struct module *module, struct table_message *table, int *ret_memfd)
+{
+	enum table_status status = TABLE_BAD;
+	struct error *error;
+
+	table->status = TABLE_BAD;
+	if (module_get_kind(module) == MODULE_KIND_FILE) {
+		propose_hooks(worker, build->module, module);
+		read_build_id(module_get_fd(module), table);
+	}
+	if (is_same(build, table)) {
+		table->status = TABLE_SAME;
+		return NULL;
+	}
+	error = cfi_build_table(module_get_fd(module), ret_memfd, &status, table->why, NULL);
+	if (!error)
+		table->status = status;
+	return error;
+}
+
 static void build_table(struct worker *worker, struct message *message)
 {
 	struct table_message table = {.status = TABLE_BAD};
-	enum table_status status = TABLE_BAD;
 	_cleanup_close_ int memfd = -1;
 	struct build_message build;
 	struct error *error = NULL;
 	struct module *module;
 
-	if (message->length < sizeof(build))
+	if (message->length != sizeof(build))
 		return;
 	memcpy(&build, message->payload, sizeof(build));
 	table.module = build.module;
 	module = symbolizer_modules_find(worker->modules, build.module);
-	if (module && module_get_kind(module) == MODULE_KIND_FILE)
-		propose_hooks(worker, build.module, module);
 	if (module &&
 	    (module_get_kind(module) == MODULE_KIND_FILE || module_get_kind(module) == MODULE_KIND_VDSO))
-		error = cfi_build_table(module_get_fd(module), &memfd, &status, table.why, NULL);
+		error = make_table(worker, &build, module, &table, &memfd);
 	else
 		text_sanitize("no such file", SIZE_MAX, table.why, sizeof(table.why));
-	if (error) {
+	if (error)
 		text_sanitize(error_get_message(error), SIZE_MAX, table.why, sizeof(table.why));
-		error_destroy(error);
-		status = TABLE_BAD;
-	}
-	table.status = status;
+	error_destroy(error);
 	error_destroy(channel_send(worker->probe, SYMBOLIZER_TABLE, &table, sizeof(table), &memfd,
-				   status == TABLE_OK ? 1 : 0));
+				   table.status == TABLE_OK ? 1 : 0));
+	/* A target may load new files for ever: their fds must not pile up. Each build brings its own. */
+	if (module && !worker->has_names)
+		error_destroy(
+			symbolizer_modules_add(worker->modules, build.module, MODULE_KIND_ANONYMOUS, -1));
 }
 
 static void on_probe_message(void *arg, struct message *message)
@@ -234,11 +272,26 @@ static void on_kiln_closed(void *arg)
 	worker->kiln = NULL;
 }
 
+/* The names worker holds the files of all modules. The probe raises its own limit later: what it is when
+ * workers are forked is what a shell gives, 1,024. */
+static void raise_file_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
 static struct error *worker_run(struct worker *worker, int probe_fd, int kiln_fd, int *ret)
 {
 	_cleanup_close_ int probe = probe_fd, kiln = kiln_fd;
-	struct error *error = sandbox_enter();
+	struct error *error;
 
+	worker->has_names = kiln_fd >= 0;
+	raise_file_limit();
+	error = sandbox_enter();
 	if (!error)
 		error = loop_create(&worker->loop);
 	if (!error)

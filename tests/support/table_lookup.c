@@ -55,19 +55,50 @@ static const char *check_header(const struct table_header *header, size_t count)
 	return NULL;
 }
 
+static const char *check_full_rule(const struct unwind_rule *rule)
+{
+	bool is_indexed = rule->flags & UNWIND_INDEXED;
+
+	if (rule->base >= UNWIND_REGISTERS || rule->sp > UNWIND_REGISTERS || rule->ra >= UNWIND_RA_KINDS)
+		return "a full rule has an unknown register or kind";
+	if (rule->flags & 0xf & ~(UNWIND_DEREF | UNWIND_INDEXED))
+		return "a full rule has an unknown flag";
+	if (is_indexed ? !(rule->flags & UNWIND_DEREF) : rule->flags >> UNWIND_INDEX_SHIFT)
+		return "a full rule has an index for nothing";
+	if (rule->ra == UNWIND_RA_IN_REGISTER && (rule->extra < 0 || rule->extra >= UNWIND_REGISTERS))
+		return "a full rule's return address is in no register";
+	if (rule->ra != UNWIND_RA_AT_CFA && rule->flags & UNWIND_DEREF)
+		return "a full rule uses its extra twice";
+	if (rule->ra == UNWIND_RA_AT_CFA && rule->extra && !(rule->flags & UNWIND_DEREF))
+		return "a full rule has an extra for nothing";
+	if (rule->rbp == UNWIND_RBP_IN_REGISTER &&
+	    (rule->rbp_offset < 0 || rule->rbp_offset >= UNWIND_REGISTERS))
+		return "a full rule's rbp is in no register";
+	if ((rule->base == 6 || rule->base == 7) && !rule->flags && !rule->ra && !rule->sp &&
+	    rule->rbp <= UNWIND_RBP_UNDEFINED)
+		return "a full rule is plain";
+	return NULL;
+}
+
 static const char *check_rules(const uint32_t *words)
 {
 	const struct unwind_rule *rules = rules_of(words);
+	const char *broken = NULL;
 
 	if (rules[0].cfa != UNWIND_GAP)
 		return "rule 0 is no gap";
-	for (uint32_t i = 0; i < header_of(words)->rule_count; i++) {
-		if (rules[i].cfa >= UNWIND_CFA_KINDS || rules[i].rbp >= UNWIND_RBP_KINDS)
+	for (uint32_t i = 0; !broken && i < header_of(words)->rule_count; i++) {
+		const struct unwind_rule *rule = &rules[i];
+
+		if (rule->cfa >= UNWIND_CFA_KINDS || rule->rbp >= UNWIND_RBP_KINDS)
 			return "a rule has an unknown kind";
-		if (rules[i].reserved[0] || rules[i].reserved[1] || rules[i].reserved2)
-			return "a reserved field is not 0";
+		if (rule->cfa == UNWIND_FULL)
+			broken = check_full_rule(rule);
+		else if (rule->ra || rule->sp || rule->base || rule->flags || rule->extra ||
+			 rule->rbp > UNWIND_RBP_UNDEFINED)
+			broken = "a plain rule uses what only a full one has";
 	}
-	return NULL;
+	return broken;
 }
 
 /* rows: without padding; padding ends a page at a chunk's end with copies of its last row. */

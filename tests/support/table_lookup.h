@@ -20,8 +20,8 @@ struct table_map {
 bool table_map(int memfd, struct table_map *ret);
 void table_unmap(struct table_map *map);
 
-/* Every invariant that bpf/table.h states; NULL, or the first one that is broken. Only a table that passed
- * may be given to the functions below. */
+/* Every invariant that bpf/table.h states, and that no full rule is one that a plain one could say; NULL, or
+ * the first one that is broken. Only a table that passed may be given to the functions below. */
 const char *table_check_file(const uint32_t *words, size_t count);
 
 /* The rule at a file offset; of an offset outside of all pages the gap. */

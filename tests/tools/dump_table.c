@@ -3,8 +3,10 @@
  *   dump_table FILE…      "ADDRESS CFA RBP RA" where the rule changes, ELF virtual addresses in hex, then "#
  * …" dump_table -t FILE…   only the "# …" line: figures, and the best time of seven builds
  *
- * CFA: rsp+N rbp+N, root, gap, ? (unsupported). RBP: s (same), u (undefined), c-N (saved at CFA - N), else
- * "-".
+ * CFA: rsp+N (or another register), *(rsp+N)+M, *(rsp+N+8*r9)+M; root, gap, ? (unsupported), and signal+N
+ * where the registers are in memory from rsp + N on: those have "-" for RBP and RA. RBP: s (same), u
+ * (undefined), c-N (saved at CFA - N), (rbp+N) (saved there), r9 (in a register). RA: c-N, or a register. "
+ * rsp=r8" at the end: the caller's rsp is no CFA, but in a register.
  */
 #include "base/cleanup.h"
 #include "base/error.h"
@@ -28,6 +30,42 @@ static uint64_t now_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
+static const char *const registers[UNWIND_REGISTERS] = {
+	"rax", "rdx", "rcx", "rbx", "rsi", "rdi", "rbp", "rsp",
+	"r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15",
+};
+
+static void print_cfa(const struct unwind_rule *rule)
+{
+	uint8_t base = rule->cfa == UNWIND_CFA_RSP ? 7 : rule->cfa == UNWIND_CFA_RBP ? 6 : rule->base;
+
+	if (!(rule->flags & UNWIND_DEREF)) {
+		printf("%s%+d ", registers[base], rule->cfa_offset);
+		return;
+	}
+	printf("*(%s%+d", registers[base], rule->cfa_offset);
+	if (rule->flags & UNWIND_INDEXED)
+		printf("+8*%s", registers[rule->flags >> UNWIND_INDEX_SHIFT]);
+	printf(")%+d ", rule->extra);
+}
+
+static void print_rbp(const struct unwind_rule *rule)
+{
+	switch ((enum unwind_rbp)rule->rbp) {
+	case UNWIND_RBP_AT_CFA:
+		printf("c%+d ", rule->rbp_offset);
+		break;
+	case UNWIND_RBP_AT_RBP:
+		printf("(rbp%+d) ", rule->rbp_offset);
+		break;
+	case UNWIND_RBP_IN_REGISTER:
+		printf("%s ", registers[rule->rbp_offset]);
+		break;
+	default:
+		printf("%s ", rule->rbp == UNWIND_RBP_SAME ? "s" : "u");
+	}
+}
+
 static void print_rule(const struct unwind_rule *rule)
 {
 	static const char *const kinds[] = {
@@ -36,15 +74,23 @@ static void print_rule(const struct unwind_rule *rule)
 		[UNWIND_UNSUPPORTED] = "? - -",
 	};
 
-	if (rule->cfa != UNWIND_CFA_RSP && rule->cfa != UNWIND_CFA_RBP) {
+	if (rule->cfa == UNWIND_SIGNAL) {
+		printf("signal%+d - -\n", rule->cfa_offset);
+		return;
+	}
+	if (rule->cfa < UNWIND_CFA_RSP) {
 		puts(kinds[rule->cfa]);
 		return;
 	}
-	printf("%s%+d ", rule->cfa == UNWIND_CFA_RSP ? "rsp" : "rbp", rule->cfa_offset);
-	if (rule->rbp == UNWIND_RBP_AT_CFA)
-		printf("c%+d c-8\n", rule->rbp_offset);
+	print_cfa(rule);
+	print_rbp(rule);
+	if (rule->ra == UNWIND_RA_IN_REGISTER)
+		printf("%s", registers[rule->extra]);
 	else
-		printf("%s c-8\n", rule->rbp == UNWIND_RBP_SAME ? "s" : "u");
+		printf("c%+d", rule->ra == UNWIND_RA_AT_OFFSET ? rule->extra : -8);
+	if (rule->sp)
+		printf(" rsp=%s", registers[rule->sp - 1]);
+	putchar('\n');
 }
 
 static void print_row(void *arg, uint64_t offset, const struct unwind_rule *rule)

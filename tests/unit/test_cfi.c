@@ -16,11 +16,14 @@
 #include <elf.h>
 #include <fcntl.h>
 #include <gelf.h>
+#include <gnu/libc-version.h>
 #include <link.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <ucontext.h>
 #include <unwind.h>
 
 /* One module with its table. */
@@ -133,12 +136,70 @@ static void test_libc(void **state)
 	module_close(&module);
 }
 
+/* Hand-written code: what no compiler makes. */
+struct rare_rows {
+	unsigned signals, in_register, unsupported;
+};
+
+static void count_rare(void *arg, uint64_t offset, const struct unwind_rule *rule)
+{
+	struct rare_rows *rare = arg;
+
+	if (rule->cfa == UNWIND_SIGNAL) {
+		rare->signals++;
+		/* uc_mcontext is 40 bytes into the ucontext, which rsp points at. */
+		assert_int_equal(rule->cfa_offset, 40);
+	}
+	if (rule->cfa == UNWIND_FULL && rule->ra == UNWIND_RA_IN_REGISTER)
+		rare->in_register++;
+	rare->unsupported += rule->cfa == UNWIND_UNSUPPORTED;
+}
+
+static void test_rare_rows_of_libc(void **state)
+{
+	struct rare_rows rare = {0};
+	struct module module;
+
+	/* (A sanitizer puts its own strtol before libc's.) */
+	module_build(object_open(object_of(gnu_get_libc_version)), &module);
+	table_walk(module.table.words, count_rare, &rare);
+	assert_int_equal(rare.signals, 1);	  /* __restore_rt */
+	assert_in_range(rare.in_register, 3, 20); /* vfork's two, __longjmp's */
+	assert_in_range(rare.unsupported, 0, 1);  /* setcontext: its rsp is saved in memory */
+	assert_in_range(module.figures.unsupported_rows, rare.unsupported, 1);
+	module_close(&module);
+}
+
+/* What the table says of __restore_rt, asked of a real signal. */
+static ptrdiff_t gregs_from_return;
+
+static void on_signal(int number, siginfo_t *info, void *context)
+{
+	const ucontext_t *interrupted = context;
+
+	/* Our CFA is what rsp is when we have returned to the restorer. */
+	gregs_from_return =
+		(const char *)interrupted->uc_mcontext.gregs - (const char *)__builtin_dwarf_cfa();
+}
+
+static void test_signal_frame_is_where_the_table_says(void **state)
+{
+	const struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO};
+	struct sigaction before;
+
+	assert_int_equal(sigaction(SIGUSR1, &action, &before), 0);
+	assert_int_equal(raise(SIGUSR1), 0);
+	sigaction(SIGUSR1, &before, NULL);
+	assert_int_equal(gregs_from_return, 40); /* as count_rare() has it of the table */
+}
+
 static void test_loader(void **state)
 {
 	struct module module;
 
 	module_build(object_open(object_of((void *)getauxval(AT_BASE))), &module);
 	assert_table(&module, 1000);
+	assert_int_equal(module.figures.unsupported_rows, 0);
 	module_close(&module);
 }
 
@@ -155,6 +216,7 @@ static void test_libstdcxx(void **state)
 	assert_int_equal(dlinfo(library, RTLD_DI_LINKMAP, &map), 0);
 	module_build(object_open(map), &module);
 	assert_table(&module, 10000);
+	assert_int_equal(module.figures.unsupported_rows, 0);
 	module_close(&module);
 	dlclose(library);
 }
@@ -171,6 +233,7 @@ static void test_vdso(void **state)
 	}
 	module_build(fd, &module);
 	assert_table(&module, 5);
+	assert_int_equal(module.figures.unsupported_rows, 0);
 	module_close(&module);
 }
 
@@ -414,10 +477,16 @@ static void test_lazy_plt_with_ibt(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_libc),	    cmocka_unit_test(test_loader),
-		cmocka_unit_test(test_libstdcxx),   cmocka_unit_test(test_vdso),
-		cmocka_unit_test(test_own_program), cmocka_unit_test(test_walk_own_stack),
-		cmocka_unit_test(test_lazy_plt),    cmocka_unit_test(test_lazy_plt_with_ibt),
+		cmocka_unit_test(test_libc),
+		cmocka_unit_test(test_rare_rows_of_libc),
+		cmocka_unit_test(test_signal_frame_is_where_the_table_says),
+		cmocka_unit_test(test_loader),
+		cmocka_unit_test(test_libstdcxx),
+		cmocka_unit_test(test_vdso),
+		cmocka_unit_test(test_own_program),
+		cmocka_unit_test(test_walk_own_stack),
+		cmocka_unit_test(test_lazy_plt),
+		cmocka_unit_test(test_lazy_plt_with_ibt),
 	};
 
 	elf_version(EV_CURRENT);

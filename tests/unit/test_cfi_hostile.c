@@ -512,7 +512,8 @@ static void test_long_program_ends(void **state)
 	table_unmap(&map);
 }
 
-/* What the walker cannot follow must not look as if it could. */
+/* What the walker cannot follow must not look as if it could: above all no register that is none.
+ * (test_cfi_rules.c has the rest.) */
 static void test_unsupported_rules(void **state)
 {
 	static const struct {
@@ -522,11 +523,21 @@ static void test_unsupported_rules(void **state)
 	} cases[] = {
 		{"plain", {DW_CFA_nop, 0, 0, 0}, UNWIND_CFA_RSP},
 		{"CFA from rbp", {DW_CFA_def_cfa, 6, 16, 0}, UNWIND_CFA_RBP},
-		{"CFA from r10", {DW_CFA_def_cfa, 10, 0, 0}, UNWIND_UNSUPPORTED},
-		{"CFA from memory", {DW_CFA_def_cfa_expression, 2, DW_OP_breg7, 0}, UNWIND_UNSUPPORTED},
-		{"return address elsewhere", {DW_CFA_offset | 16, 2, 0, 0}, UNWIND_UNSUPPORTED},
-		{"return address in a register", {DW_CFA_register, 16, 1, 0}, UNWIND_UNSUPPORTED},
-		{"rbp in a register", {DW_CFA_register, 6, 1, 0}, UNWIND_UNSUPPORTED},
+		{"CFA from r15", {DW_CFA_def_cfa, 15, 0, 0}, UNWIND_FULL},
+		{"CFA from the return address", {DW_CFA_def_cfa, 16, 0, 0}, UNWIND_UNSUPPORTED},
+		{"CFA from xmm14", {DW_CFA_def_cfa, 31, 0, 0}, UNWIND_UNSUPPORTED},
+		{"CFA from register 127", {DW_CFA_def_cfa, 127, 0, 0}, UNWIND_UNSUPPORTED},
+		{"CFA from r15's sum", {DW_CFA_def_cfa_expression, 2, DW_OP_breg15, 0}, UNWIND_FULL},
+		{"CFA from xmm14's sum", {DW_CFA_def_cfa_expression, 2, DW_OP_breg31, 0}, UNWIND_UNSUPPORTED},
+		{"return address in r15", {DW_CFA_register, 16, 15, 0}, UNWIND_FULL},
+		{"return address in itself", {DW_CFA_register, 16, 16, 0}, UNWIND_UNSUPPORTED},
+		{"return address in xmm0", {DW_CFA_register, 16, 17, 0}, UNWIND_UNSUPPORTED},
+		{"rbp in r15", {DW_CFA_register, 6, 15, 0}, UNWIND_FULL},
+		{"rbp in the return address", {DW_CFA_register, 6, 16, 0}, UNWIND_UNSUPPORTED},
+		{"rbp in register 127", {DW_CFA_register, 6, 127, 0}, UNWIND_UNSUPPORTED},
+		{"rsp in r15", {DW_CFA_register, 7, 15, 0}, UNWIND_FULL},
+		{"rsp in the return address", {DW_CFA_register, 7, 16, 0}, UNWIND_UNSUPPORTED},
+		{"rsp in register 127", {DW_CFA_register, 7, 127, 0}, UNWIND_UNSUPPORTED},
 		{"root", {DW_CFA_undefined, 16, 0, 0}, UNWIND_ROOT},
 	};
 	const size_t count = sizeof(cases) / sizeof(*cases);

@@ -165,6 +165,36 @@ static void test_random_rows(void **state)
 	table_unmap(&map);
 }
 
+/* Rules that differ in one field only are different rules, whichever field it is. */
+static void test_every_field_counts(void **state)
+{
+	static const struct unwind_rule rules[] = {
+		{.cfa = UNWIND_FULL, .base = 10},
+		{.cfa = UNWIND_FULL, .base = 11},
+		{.cfa = UNWIND_FULL, .base = 10, .flags = UNWIND_DEREF},
+		{.cfa = UNWIND_FULL, .base = 10, .flags = UNWIND_DEREF, .extra = 8},
+		{.cfa = UNWIND_FULL, .base = 10, .ra = UNWIND_RA_AT_OFFSET},
+		{.cfa = UNWIND_FULL, .base = 10, .sp = 1},
+		{.cfa = UNWIND_FULL, .base = 10, .cfa_offset = 8},
+		{.cfa = UNWIND_FULL, .base = 10, .rbp = UNWIND_RBP_AT_RBP},
+		{.cfa = UNWIND_FULL, .base = 10, .rbp = UNWIND_RBP_AT_RBP, .rbp_offset = -8},
+		{.cfa = UNWIND_SIGNAL, .cfa_offset = 40},
+	};
+	const size_t count = sizeof(rules) / sizeof(*rules);
+	struct table_writer writer;
+	struct table_map map;
+
+	assert_null(table_writer_init(&writer));
+	for (size_t i = 0; i < 3 * count; i++)
+		append(&writer, 0x1000 + i * 16, rules[i % count]);
+	append(&writer, 0x1000 + 3 * count * 16, gap);
+	map = finish(&writer);
+	assert_int_equal(header_of(&map)->rule_count, 2 + count);
+	for (size_t i = 0; i < 3 * count; i++)
+		assert_rule(&map, 0x1000 + i * 16, &rules[i % count]);
+	table_unmap(&map);
+}
+
 static void test_seals(void **state)
 {
 	const int wanted = F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
@@ -231,10 +261,15 @@ static void test_full_dictionary(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_few_rows),	cmocka_unit_test(test_neighbours_merge),
-		cmocka_unit_test(test_empty),		cmocka_unit_test(test_rows_of_every_byte),
-		cmocka_unit_test(test_random_rows),	cmocka_unit_test(test_seals),
-		cmocka_unit_test(test_what_is_refused), cmocka_unit_test(test_full_dictionary),
+		cmocka_unit_test(test_few_rows),
+		cmocka_unit_test(test_neighbours_merge),
+		cmocka_unit_test(test_empty),
+		cmocka_unit_test(test_rows_of_every_byte),
+		cmocka_unit_test(test_random_rows),
+		cmocka_unit_test(test_seals),
+		cmocka_unit_test(test_every_field_counts),
+		cmocka_unit_test(test_what_is_refused),
+		cmocka_unit_test(test_full_dictionary),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -40,7 +40,12 @@ static int table_setup(void **state)
 	memset(words, 0, sizeof(words));
 	*header() = (struct table_header){TABLE_MAGIC, WORDS, 1, 3, PAGES, RULES, 3, 5};
 	*rule(1) = (struct unwind_rule){.cfa = UNWIND_CFA_RSP, .cfa_offset = 8};
-	*rule(2) = (struct unwind_rule){UNWIND_CFA_RBP, UNWIND_RBP_AT_CFA, {0}, 16, -16, 0};
+	*rule(2) = (struct unwind_rule){
+		.cfa = UNWIND_CFA_RBP,
+		.rbp = UNWIND_RBP_AT_CFA,
+		.cfa_offset = 16,
+		.rbp_offset = -16,
+	};
 	words[PAGES] = ROWS;
 	words[ROWS] = TABLE_ROW(0, 0);
 	words[ROWS + 1] = TABLE_ROW(0x10, 1);
@@ -144,10 +149,100 @@ static void test_rules(void **state)
 	assert_bad("known kind");
 	rule(2)->rbp = UNWIND_RBP_KINDS;
 	assert_bad("known kind");
-	rule(1)->reserved[1] = 1;
-	assert_bad("reserved");
-	rule(1)->reserved2 = 1;
-	assert_bad("reserved");
+}
+
+/* What belongs to UNWIND_FULL has to be 0 elsewhere: the walker does not look. */
+static void test_plain_rules(void **state)
+{
+	static const enum unwind_cfa kinds[] = {UNWIND_GAP,	UNWIND_ROOT,	UNWIND_UNSUPPORTED,
+						UNWIND_CFA_RSP, UNWIND_CFA_RBP, UNWIND_SIGNAL};
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
+		rule(1)->cfa = kinds[i];
+		assert_good();
+		rule(1)->ra = UNWIND_RA_AT_OFFSET;
+		assert_bad("rule 1 makes no sense");
+		rule(1)->cfa = kinds[i];
+		rule(1)->sp = 1;
+		assert_bad("rule 1 makes no sense");
+		rule(1)->cfa = kinds[i];
+		rule(1)->base = 10;
+		assert_bad("rule 1 makes no sense");
+		rule(1)->cfa = kinds[i];
+		rule(1)->flags = UNWIND_DEREF;
+		assert_bad("rule 1 makes no sense");
+		rule(1)->cfa = kinds[i];
+		rule(1)->extra = -1;
+		assert_bad("rule 1 makes no sense");
+		rule(1)->cfa = kinds[i];
+		rule(1)->rbp = UNWIND_RBP_IN_REGISTER;
+		assert_bad("rule 1 makes no sense");
+		rule(1)->cfa = kinds[i];
+		rule(1)->rbp = UNWIND_RBP_AT_RBP;
+		assert_bad("rule 1 makes no sense");
+	}
+}
+
+static struct unwind_rule *full_rule(void)
+{
+	*rule(1) = (struct unwind_rule){.cfa = UNWIND_FULL, .base = 10, .cfa_offset = 8};
+	return rule(1);
+}
+
+static void test_good_full_rules(void **state)
+{
+	full_rule();
+	assert_good();
+	full_rule()->base = 15;
+	assert_good();
+	full_rule()->flags = UNWIND_DEREF;
+	rule(1)->extra = -8;
+	assert_good();
+	full_rule()->flags = UNWIND_DEREF | UNWIND_INDEXED | 15 << UNWIND_INDEX_SHIFT;
+	assert_good();
+	full_rule()->ra = UNWIND_RA_AT_OFFSET;
+	rule(1)->extra = INT16_MIN;
+	assert_good();
+	full_rule()->ra = UNWIND_RA_IN_REGISTER;
+	rule(1)->extra = 15;
+	rule(1)->sp = 16;
+	rule(1)->rbp = UNWIND_RBP_IN_REGISTER;
+	rule(1)->rbp_offset = 15;
+	assert_good();
+	full_rule()->rbp = UNWIND_RBP_AT_RBP;
+	rule(1)->rbp_offset = INT32_MIN;
+	assert_good();
+}
+
+/* Each number of a register that is none would be read behind the walker's array. */
+static void test_bad_full_rules(void **state)
+{
+	full_rule()->base = 16;
+	assert_bad("rule 1 makes no sense");
+	full_rule()->base = 255;
+	assert_bad("rule 1 makes no sense");
+	full_rule()->ra = UNWIND_RA_KINDS;
+	assert_bad("rule 1 makes no sense");
+	full_rule()->sp = 17;
+	assert_bad("rule 1 makes no sense");
+	full_rule()->flags = 4;
+	assert_bad("rule 1 makes no sense");
+	full_rule()->flags = 8 | UNWIND_DEREF;
+	assert_bad("rule 1 makes no sense");
+	full_rule()->ra = UNWIND_RA_IN_REGISTER;
+	rule(1)->extra = 16;
+	assert_bad("rule 1 makes no sense");
+	full_rule()->ra = UNWIND_RA_IN_REGISTER;
+	rule(1)->extra = -1;
+	assert_bad("rule 1 makes no sense");
+	full_rule()->rbp = UNWIND_RBP_IN_REGISTER;
+	rule(1)->rbp_offset = 16;
+	assert_bad("rule 1 makes no sense");
+	full_rule()->rbp = UNWIND_RBP_IN_REGISTER;
+	rule(1)->rbp_offset = -1;
+	assert_bad("rule 1 makes no sense");
+	full_rule()->rbp = UNWIND_RBP_KINDS;
+	assert_bad("known kind");
 }
 
 static void test_pages(void **state)
@@ -316,6 +411,9 @@ int main(void)
 		cmocka_unit_test_setup(test_size, table_setup),
 		cmocka_unit_test_setup(test_header, table_setup),
 		cmocka_unit_test_setup(test_rules, table_setup),
+		cmocka_unit_test_setup(test_plain_rules, table_setup),
+		cmocka_unit_test_setup(test_good_full_rules, table_setup),
+		cmocka_unit_test_setup(test_bad_full_rules, table_setup),
 		cmocka_unit_test_setup(test_pages, table_setup),
 		cmocka_unit_test_setup(test_rows, table_setup),
 		cmocka_unit_test_setup(test_straddling_page, table_setup),
