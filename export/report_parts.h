@@ -55,6 +55,11 @@ struct error *report_write_unmeasured(const struct report_measure *measure,
 json_t *report_make_heap(const struct report_heap *heap); /* null: not measured */
 void report_put_heap(const struct report_heap *heap, FILE *stream);
 
+/* The summary's broken stacks, by module (profile/spoilers.h). */
+bool report_has_spoiled(const struct profile *profile, uint32_t module);
+json_t *report_make_spoiled(const struct profile *profile, uint32_t module); /* {} when there are none */
+void report_put_spoilers(const struct profile *profile, uint64_t samples, FILE *stream);
+
 /* A function as rows show it. */
 struct report_row {
 	struct function function;

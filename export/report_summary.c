@@ -14,6 +14,7 @@
 #define MODULES_SHOWN 12
 
 struct summary {
+	const struct profile *profile;
 	struct facts facts;
 	struct totals totals; /* lost: the heap's too */
 	struct report_heap heap;
@@ -58,7 +59,8 @@ static struct error *collect_modules(struct profile *profile, struct summary *su
 		struct module module = profile_get_module(profile, i);
 
 		/* The fixed ones exist always; they belong here when they were met. */
-		if (!module.samples && module.id < MODULE_FIRST_FILE)
+		if (!module.samples && module.id < MODULE_FIRST_FILE &&
+		    !report_has_spoiled(profile, module.id))
 			continue;
 		if (!array_append(&summary->modules, module))
 			return error_create(ERROR_GENERAL, ENOMEM, NULL, "report");
@@ -105,6 +107,7 @@ static struct error *collect(struct profile *profile, struct summary *ret)
 {
 	const struct facts *facts = &ret->facts;
 
+	ret->profile = profile;
 	profile_get_facts(profile, &ret->facts);
 	profile_get_totals(profile, &ret->totals);
 	report_read_heap(profile, &ret->heap);
@@ -173,11 +176,13 @@ static json_t *make_modules(const struct summary *summary)
 	for (size_t i = 0; i < summary->modules.count; i++) {
 		const struct module *module = &summary->modules.items[i];
 
-		json_array_append_new(
-			list, json_pack("{s:o, s:o, s:o, s:s, s:I}", "name", report_json_text(module->name),
-					"path", report_json_text(module->path), "build_id",
-					report_json_text(module->build_id), "symbols",
-					get_symbols_name(module), "samples", (json_int_t)module->samples));
+		json_array_append_new(list, json_pack("{s:o, s:o, s:o, s:s, s:I, s:o}", "name",
+						      report_json_text(module->name), "path",
+						      report_json_text(module->path), "build_id",
+						      report_json_text(module->build_id), "symbols",
+						      get_symbols_name(module), "samples",
+						      (json_int_t)module->samples, "broken",
+						      report_make_spoiled(summary->profile, module->id)));
 	}
 	return list;
 }
@@ -296,18 +301,32 @@ static void put_rate(const struct summary *summary, FILE *stream)
 	fputs(summary->facts.uses_cpu_clock ? " (cpu-clock)\n" : "\n", stream);
 }
 
-static void put_counts(const char *const *names, const uint64_t *counts, size_t from, size_t to, FILE *stream)
-{
-	char number[REPORT_NUMBER_MAX];
+#define LABEL_COLUMNS 12
 
-	for (size_t i = from; i < to; i++)
-		if (counts[i])
-			fprintf(stream, "  %s %s", names[i], report_format_number(counts[i], number));
+/* Behind what stands there up to `column`; goes on in another line where there is no room. */
+static void put_counts(const char *const *names, const uint64_t *counts, size_t from, size_t to,
+		       size_t column, FILE *stream)
+{
+	char number[REPORT_NUMBER_MAX], text[64 + REPORT_NUMBER_MAX];
+
+	for (size_t i = from; i < to; i++) {
+		size_t width;
+
+		if (!counts[i])
+			continue;
+		snprintf(text, sizeof(text), "%.60s %s", names[i], report_format_number(counts[i], number));
+		width = strlen(text);
+		if (column + 2 + width > REPORT_COLUMNS)
+			column = (size_t)fprintf(stream, "\n%*s%s", LABEL_COLUMNS, "", text) - 1;
+		else
+			column += (size_t)fprintf(stream, "  %s", text);
+	}
 }
 
 static void put_samples(const struct totals *totals, FILE *stream)
 {
 	char number[REPORT_NUMBER_MAX];
+	int used;
 
 	put_label("samples", stream);
 	fputs(report_format_number(totals->samples, number), stream);
@@ -318,9 +337,10 @@ static void put_samples(const struct totals *totals, FILE *stream)
 			report_format_number(totals->kernel_samples, number),
 			report_get_pct(totals->kernel_samples, totals->samples));
 		put_label("stacks", stream);
-		fprintf(stream, "%.2f%% complete",
-			report_get_pct(totals->ends[STACK_COMPLETE], totals->samples));
-		put_counts(stack_end_names, totals->ends, STACK_TRUNCATED, STACK_ENDS, stream);
+		used = fprintf(stream, "%.2f%% complete",
+			       report_get_pct(totals->ends[STACK_COMPLETE], totals->samples));
+		put_counts(stack_end_names, totals->ends, STACK_TRUNCATED, STACK_ENDS,
+			   LABEL_COLUMNS + (size_t)used, stream);
 	}
 	fputc('\n', stream);
 }
@@ -334,7 +354,7 @@ static void put_lost(const struct totals *totals, FILE *stream)
 		sum += totals->lost[i];
 	put_label("lost", stream);
 	fputs(report_format_number(sum, number), stream);
-	put_counts(lost_reason_names, totals->lost, 0, LOST_REASONS, stream);
+	put_counts(lost_reason_names, totals->lost, 0, LOST_REASONS, LABEL_COLUMNS + strlen(number), stream);
 	fputc('\n', stream);
 }
 
@@ -382,6 +402,7 @@ static void write_text(const struct summary *summary, FILE *stream)
 	put_time(summary, stream);
 	put_rate(summary, stream);
 	put_samples(&summary->totals, stream);
+	report_put_spoilers(summary->profile, summary->totals.samples, stream);
 	put_lost(&summary->totals, stream);
 	put_overhead(summary, stream);
 	put_label("heap", stream);

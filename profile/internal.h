@@ -8,6 +8,7 @@
 #include "profile/modules.h"
 #include "profile/profile.h"
 #include "profile/settle.h"
+#include "profile/spoilers_internal.h"
 #include "profile/stacks.h"
 #include "profile/strings.h"
 #include "profile/timeline.h"
@@ -30,6 +31,7 @@ struct profile {
 	struct functions functions;
 	struct calltree calltree;
 	struct settling settling;
+	struct spoilers spoilers;
 	struct sample_log log;
 	struct timeline timeline;
 	ARRAY(struct event)

@@ -84,6 +84,12 @@ static uint32_t hash_group(const struct merging *merging, const struct group *gr
 	return (uint32_t)hash_pair(merging->profile->stacks.seed ^ group->above, what);
 }
 
+/* What is not named yet only falls together with itself; so does each "[merged]", for it may say a module. */
+static bool is_of_all_frames(const struct group *group)
+{
+	return group->function != FUNCTION_NONE && FRAME_MODULE(group->frame) != MODULE_MERGED;
+}
+
 /* Finds or adds; NULL when memory is short. */
 static struct group *intern_group(struct merging *merging, const struct group *wanted)
 {
@@ -94,7 +100,7 @@ static struct group *intern_group(struct merging *merging, const struct group *w
 		struct group *group = &merging->groups.items[number - 1];
 
 		if (group->above == wanted->above && group->function == wanted->function &&
-		    (group->function != FUNCTION_NONE || group->frame == wanted->frame))
+		    (is_of_all_frames(group) || group->frame == wanted->frame))
 			return group;
 	}
 	if (!index_reserve(&merging->index) || !array_append(&merging->groups, *wanted))
@@ -103,31 +109,61 @@ static struct group *intern_group(struct merging *merging, const struct group *w
 	return &merging->groups.items[merging->groups.count - 1];
 }
 
-static struct group *intern_merged(struct merging *merging, uint32_t above)
+static struct group *intern_merged(struct merging *merging, uint32_t above, uint64_t word)
 {
-	const struct frame_entry *frame = &merging->profile->stacks.frames.items[merging->merged_frame];
-	struct group wanted = {.above = above, .function = frame->function, .frame = frame->word};
+	uint32_t number = stacks_intern_frame(merging->profile, word);
+	struct group wanted = {.above = above, .frame = word};
 
+	if (!number)
+		return NULL;
+	wanted.function = merging->profile->stacks.frames.items[number].function;
 	return intern_group(merging, &wanted);
 }
 
 /* Those that stay: what becomes rare goes below them, instead of below another one beside them. */
-static bool find_merged(struct merging *merging)
+static bool find_merged_of(struct merging *merging, uint32_t number)
 {
 	const struct stacks *stacks = &merging->profile->stacks;
-	const struct frame_entry *frame = &stacks->frames.items[merging->merged_frame];
+	uint64_t word = stacks->frames.items[number].word;
 
-	for (uint32_t node = frame->nodes; node; node = stacks->nodes.items[node].next_of_frame) {
+	for (uint32_t node = stacks->frames.items[number].nodes; node;
+	     node = stacks->nodes.items[node].next_of_frame) {
 		struct group *group;
 
 		if (!is_common(merging, node))
 			continue;
-		group = intern_merged(merging, merging->places[stacks->nodes.items[node].parent]);
+		group = intern_merged(merging, merging->places[stacks->nodes.items[node].parent], word);
 		if (!group)
 			return false;
 		group->node = merging->places[node];
 	}
 	return true;
+}
+
+static bool find_merged(struct merging *merging)
+{
+	const struct profile *profile = merging->profile;
+	uint32_t function = profile->stacks.frames.items[merging->merged_frame].function;
+	uint32_t number = profile->functions.items.items[function].frames;
+
+	for (; number; number = profile->stacks.frames.items[number].next_of_function)
+		if (!find_merged_of(merging, number))
+			return false;
+	return true;
+}
+
+/* What stands for the callers that a rare stack loses. Of a broken one that keeps nothing but its root it
+ * says where the walk ended (spoilers.h). */
+static uint64_t choose_merged_frame(const struct merging *merging, uint32_t node)
+{
+	const struct trie_node *nodes = merging->profile->stacks.nodes.items;
+
+	if (nodes[node].end <= STACK_TRUNCATED)
+		return FRAME(MODULE_MERGED, 0);
+	while (!is_common(merging, nodes[node].parent))
+		node = nodes[node].parent;
+	return nodes[nodes[node].parent].parent ? FRAME(MODULE_MERGED, 0)
+						: spoilers_make_merged(nodes[node].frame);
 }
 
 static bool add_rare(struct merging *merging, uint32_t number)
@@ -144,7 +180,7 @@ static bool add_rare(struct merging *merging, uint32_t number)
 
 	/* It loses its middle. */
 	if (!is_common(merging, node->parent)) {
-		group = intern_merged(merging, wanted.above);
+		group = intern_merged(merging, wanted.above, choose_merged_frame(merging, number));
 		if (!group)
 			return false;
 		if (!group->node) {

@@ -7,6 +7,8 @@
  * line. So the samples and the self of every function stay exact, as do the totals of all callers that are
  * common; what is lost is counted as the total of "[merged]". A leaf whose name has not come stays an address
  * until the next time.
+ * Of a broken stack that keeps nothing but its root, "[merged]" says in its offset, plus one, in which module
+ * the walk ended (spoilers.h).
  *
  * With the nodes go the frames that no stack has any more, whether they were asked for or not, and the
  * provisional functions that are empty: their places are used again.

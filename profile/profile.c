@@ -33,7 +33,7 @@ static bool init_parts(struct profile *profile)
 	log_init(&profile->log);
 	return modules_init(&profile->modules, &profile->strings) && stacks_init(&profile->stacks, seed) &&
 	       calltree_init(&profile->calltree, seed) && timeline_init(&profile->timeline) &&
-	       settling_init(profile);
+	       spoilers_init(&profile->spoilers) && settling_init(profile);
 }
 
 struct error *profile_create(struct profile **ret)
@@ -63,6 +63,7 @@ void profile_destroy(struct profile *profile)
 	timeline_deinit(&profile->timeline);
 	log_deinit(&profile->log);
 	array_deinit(&profile->settling.path);
+	spoilers_deinit(&profile->spoilers);
 	calltree_deinit(&profile->calltree);
 	functions_deinit(&profile->functions);
 	stacks_deinit(&profile->stacks);

@@ -126,6 +126,7 @@ static void settle_frame(struct profile *profile, struct leaf *leaf)
 		return;
 	names_add_self(profile, node->number, change);
 	modules_find(&profile->modules, FRAME_MODULE(node->frame))->public.samples += change;
+	spoilers_count(profile, leaf->node, change);
 	leaf->settled = leaf->self;
 }
 

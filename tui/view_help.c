@@ -27,6 +27,9 @@ static const struct {
 	      "narrower than a cell."},
 	{"1", "A core is one CPU that is always busy; a column shows its mean, ░ its highest part where a "
 	      "column is 2 s and longer. w changes the time of the graph; everything else is of all time."},
+	{"1",
+	 "Below the shares: whose code spoils most stacks, and why. `kiln report` on a snapshot lists the "
+	 "others and says what would mend them."},
 	{"3", "L goes through the limits: smaller rows are merged into ⋯, with their sum."},
 	{"*",
 	 "Top row: samples a CPU second, delivered/asked for; samples; stacks (stk) that are whole; "

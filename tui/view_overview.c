@@ -6,6 +6,7 @@
 #include "tui/code_text.h"
 #include "tui/format.h"
 #include "tui/label.h"
+#include "tui/overview_broken.h"
 #include "tui/overview_heap.h"
 #include "tui/rows.h"
 #include "tui/time_window.h"
@@ -43,7 +44,7 @@ struct overview {
 /* How the content is cut into panes; heights in rows, each with its title. 0: the pane is not there. With a
  * heap and in columns enough, heap panes stand to the right of the graph and of the hottest functions. */
 struct panes {
-	unsigned graph, split, heap, line, hottest, biggest, events;
+	unsigned graph, split, heap, broken, line, hottest, biggest, events;
 	unsigned left; /* columns of the left half; 0: there are no halves */
 };
 
@@ -64,10 +65,17 @@ static void stack_graphs(struct panes *panes, unsigned rows)
 	panes->biggest = 1;
 }
 
-static struct panes cut_panes(struct rectangle area, size_t event_count, bool has_heap)
+/* Below 11 rows the line on broken stacks would leave no function beside it. */
+static unsigned choose_broken_rows(const struct profile *profile, unsigned rows, bool has_heap)
 {
-	unsigned events = area.rows >= 24 ? 4 : 2;
-	struct panes panes = {0};
+	return rows >= 11 ? overview_broken_count_rows(profile, rows < (has_heap ? 22 : 14)) : 0;
+}
+
+static struct panes cut_panes(struct rectangle area, const struct profile *profile, bool has_heap)
+{
+	size_t event_count = profile_count_events(profile);
+	struct panes panes = {.broken = choose_broken_rows(profile, area.rows, has_heap)};
+	unsigned events = (area.rows >= 24 ? 4 : 2) - panes.broken; /* who is hot matters more */
 
 	if (area.rows >= 15 && has_heap && area.columns < FULL_COLUMNS) {
 		stack_graphs(&panes, area.rows);
@@ -79,8 +87,8 @@ static struct panes cut_panes(struct rectangle area, size_t event_count, bool ha
 	panes.line = !panes.heap && !panes.left && area.rows >= 6;
 	if (area.rows >= 18 && event_count)
 		panes.events = 1 + (event_count < events ? event_count : events);
-	panes.hottest = area.rows - panes.graph - panes.split - panes.heap - panes.line - panes.biggest -
-			panes.events;
+	panes.hottest = area.rows - panes.graph - panes.split - panes.heap - panes.broken - panes.line -
+			panes.biggest - panes.events;
 	return panes;
 }
 
@@ -514,7 +522,7 @@ static void draw(struct view *view, struct canvas *canvas, struct rectangle area
 
 	overview->width = area.columns - 2;
 	overview->has_heap = overview_heap_refresh(&overview->heap, view->context);
-	panes = cut_panes(area, profile_count_events(source->profile), overview->has_heap);
+	panes = cut_panes(area, source->profile, overview->has_heap);
 	overview->has_halves = panes.left;
 	source->ops->get_status(source, &status);
 	profile_get_totals(source->profile, &totals);
@@ -524,6 +532,9 @@ static void draw(struct view *view, struct canvas *canvas, struct rectangle area
 	if (panes.split)
 		draw_split(overview, canvas, area, &totals);
 	area.row += panes.split;
+	if (panes.broken)
+		overview_broken_draw(view->context, canvas, area);
+	area.row += panes.broken;
 	if (panes.line)
 		overview_heap_draw_line(view->context, canvas, area);
 	area.row += panes.line;

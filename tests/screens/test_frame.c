@@ -403,6 +403,78 @@ static void test_peak_of_a_long_time(void **state)
 	profile_destroy(long_one);
 }
 
+/* ---- stacks that broke ---- */
+
+static void add_broken(struct profile *to, uint32_t module, const char *path, enum stack_end end,
+		       uint64_t count)
+{
+	uint32_t stack = profile_intern_stack(to, 0, FRAME(MODULE_STACK_END, end));
+
+	assert_null(profile_set_module(to, module, MODULE_KIND_FILE, path));
+	stack = profile_intern_stack(to, stack, FRAME(module, 0x1230));
+	profile_add_samples(to, stack, 90 * S, 1, 0, SAMPLE_USER, end, count);
+}
+
+static struct screen *create_half_broken(struct profile **ret, bool has_heap, unsigned columns, unsigned rows)
+{
+	assert_null(fixture_profile_create(ret));
+	if (has_heap)
+		assert_null(fixture_add_heap(*ret));
+	fixture_profile_name_all(*ret);
+	add_broken(*ret, 21, "/srv/lib/libvendor.so", STACK_NO_TABLE, 200);
+	return screen_create_app(*ret, NULL, columns, rows);
+}
+
+/* Where the heap takes the room, too, when it is bad. */
+static void test_broken_stacks(void **state)
+{
+	struct profile *broken;
+	struct screen *screen = create_half_broken(&broken, true, 80, 24);
+
+	screen_assert_shows(screen, "stacks break in libvendor.so: no unwind table, 9.");
+	screen_assert_golden(screen, "overview-broken-heap-80x24");
+	screen_resize(screen, 60, 20);
+	screen_assert_golden(screen, "overview-broken-heap-60x20");
+	screen_resize(screen, 170, 40);
+	screen_assert_shows(screen, "of samples; build it without -fno-asynchronous-unwind-tables");
+	screen_resize(screen, 40, 16);
+	screen_assert_shows(screen, " libvendor.so: no unwind table, 9.8%");
+	screen_resize(screen, 80, 24);
+	screen_status(screen)->tables_total = 31;
+	screen_status(screen)->tables_ready = 14;
+	screen_assert_shows(screen, "stacks break in libvendor.so: table not read yet, 9.8% of samples");
+	screen_destroy(screen);
+	profile_destroy(broken);
+}
+
+static void test_broken_stacks_have_a_limit(void **state)
+{
+	struct profile *broken;
+	struct screen *screen;
+	uint32_t stack;
+
+	assert_null(profile_create(&broken));
+	stack = profile_intern_stack(broken, 0, FRAME(16, 0x10));
+	profile_add_samples(broken, stack, S, 1, 0, SAMPLE_USER, STACK_COMPLETE, 1990);
+	stack = profile_intern_stack(broken, 0, FRAME(MODULE_STACK_END, STACK_TRUNCATED));
+	profile_add_samples(broken, stack, S, 1, 0, SAMPLE_USER, STACK_TRUNCATED, 8);
+	screen = screen_create_app(broken, NULL, 80, 24);
+	screen_assert_hides(screen, "stacks break"); /* nobody has spoiled those that are too deep */
+	add_broken(broken, 17, "/bin/a\xe4\xb8\xad", STACK_BAD_CFA, 2);
+	screen_assert_hides(screen, "stacks break"); /* 0.1 % */
+	add_broken(broken, 17, "/bin/a\xe4\xb8\xad", STACK_BAD_CFA, 1);
+	screen_assert_shows(screen,
+			    "stacks break in a\xe4\xb8\xad: an unwind rule that cannot be, 0.1% of samples");
+	screen_assert_hides(screen, "more");
+	for (uint32_t id = 18; id < 20; id++)
+		add_broken(broken, id, "/bin/b", STACK_JIT, 1);
+	screen_assert_shows(screen, "0.1% of samples  +2 more");
+	profile_add_samples(broken, 1, S, 1, 0, SAMPLE_USER, STACK_COMPLETE, 2000);
+	screen_assert_shows(screen, "<0.1% of samples  +2 more");
+	screen_destroy(screen);
+	profile_destroy(broken);
+}
+
 static void test_name_where_there_is_little_room(void **state)
 {
 	struct screen *screen = screen_create_app(profile, NULL, 40, 10);
@@ -549,6 +621,8 @@ int main(void)
 		cmocka_unit_test(test_snapshot),
 		cmocka_unit_test(test_graph_of_a_short_time),
 		cmocka_unit_test(test_peak_of_a_long_time),
+		cmocka_unit_test(test_broken_stacks),
+		cmocka_unit_test(test_broken_stacks_have_a_limit),
 		cmocka_unit_test(test_name_where_there_is_little_room),
 		cmocka_unit_test(test_unknown_keys_are_answered),
 		cmocka_unit_test(test_keys_of_the_sandwich),

@@ -78,7 +78,7 @@ static void test_summary_json_closes_accounts(void **state)
 		    "stack_map_full reader_dropped");
 	json_array_foreach(get(json, "modules"), i, value)
 	{
-		assert_keys(value, "name path build_id symbols samples");
+		assert_keys(value, "name path build_id symbols samples broken");
 		modules += get_count(value, "samples");
 	}
 	assert_int_equal(modules, samples);
@@ -108,6 +108,123 @@ static void test_summary_json_modules(void **state)
 		assert_true(json_is_null(get(module, "build_id")));
 	}
 	assert_true(kernel_seen);
+}
+
+/* Each broken stack is somebody's: the modules' figures add up to the reasons'. */
+static void test_summary_json_broken(void **state)
+{
+	_cleanup_json_ json_t *json = parse_report(fixture, (struct report_options){.view = REPORT_SUMMARY});
+	int64_t sums[STACK_ENDS] = {0};
+	json_t *module, *count;
+	const char *reason;
+	size_t i;
+
+	json_array_foreach(get(json, "modules"), i, module)
+	{
+		json_object_foreach(get(module, "broken"), reason, count)
+		{
+			for (int end = 0; end < STACK_ENDS; end++)
+				if (!strcmp(reason, stack_end_names[end]))
+					sums[end] += json_integer_value(count);
+			assert_true(json_integer_value(count) > 0);
+		}
+		if (!strcmp(get_text(module, "name"), "libvendor.so"))
+			assert_int_equal(get_count(module, "broken.no_table"), totals.ends[STACK_NO_TABLE]);
+		if (!strcmp(get_text(module, "name"), "libc.so.6"))
+			assert_keys(get(module, "broken"), "");
+	}
+	for (int end = STACK_TRUNCATED + 1; end < STACK_ENDS; end++)
+		assert_int_equal(sums[end], totals.ends[end]);
+	assert_int_equal(sums[STACK_TRUNCATED], 0);
+}
+
+static void add_broken(struct profile *profile, uint32_t module, enum stack_end end, uint64_t count)
+{
+	uint32_t stack = profile_intern_stack(profile, 0, FRAME(MODULE_STACK_END, end));
+
+	stack = profile_intern_stack(profile, stack, FRAME(module, 0x100));
+	/* The leaf is elsewhere: what spoils samples need not have any. */
+	stack = profile_intern_stack(profile, stack, FRAME(16, 0x10));
+	profile_add_samples(profile, stack, 0, 1, 0, SAMPLE_USER, end, count);
+}
+
+static struct profile *make_broken(void)
+{
+	struct profile *profile;
+	uint32_t stack;
+
+	assert_no_error(profile_create(&profile));
+	assert_no_error(profile_set_module(profile, 16, MODULE_KIND_FILE, "/srv/app"));
+	assert_no_error(profile_set_module(profile, 17, MODULE_KIND_FILE, "/srv/lib/libvendor.so"));
+	stack = profile_intern_stack(profile, 0, FRAME(16, 0x10));
+	profile_add_samples(profile, stack, 0, 1, 0, SAMPLE_USER, STACK_COMPLETE, 99000);
+	add_broken(profile, 17, STACK_NO_TABLE, 700);
+	add_broken(profile, MODULE_ANONYMOUS, STACK_JIT, 200);
+	add_broken(profile, 17, STACK_BAD_RETURN, 60);
+	add_broken(profile, MODULE_UNKNOWN, STACK_NO_MAPPING, 20);
+	add_broken(profile, 16, STACK_NO_RULE, 12);
+	add_broken(profile, 16, STACK_TRAMPOLINE, 7);
+	add_broken(profile, MODULE_MERGED, STACK_UNREADABLE, 1);
+	return profile;
+}
+
+static void test_summary_json_spoilers_without_samples(void **state)
+{
+	_cleanup_profile_ struct profile *profile = make_broken();
+	_cleanup_json_ json_t *json = parse_report(profile, (struct report_options){.view = REPORT_SUMMARY});
+	static const char *const names[] = {"app", "[unknown]", "[anon]", "[merged]", "libvendor.so"};
+	static const char *const broken[] = {"no_rule trampoline", "no_mapping", "jit", "unreadable",
+					     "no_table bad_return"};
+
+	assert_int_equal(json_array_size(get(json, "modules")), 5);
+	for (size_t i = 0; i < 5; i++) {
+		json_t *module = json_array_get(get(json, "modules"), i);
+
+		assert_string_equal(get_text(module, "name"), names[i]);
+		assert_keys(get(module, "broken"), broken[i]);
+		assert_int_equal(get_count(module, "samples"), i ? 0 : 100000);
+	}
+}
+
+static void test_summary_text_broken(void **state)
+{
+	_cleanup_profile_ struct profile *profile = make_broken();
+	_cleanup_free_ char *text = write_report(profile, (struct report_options){.view = REPORT_SUMMARY});
+
+	assert_contains(text, "  stacks    99.00% complete  no_mapping 20  no_table 700  no_rule 12  "
+			      "bad_return 60  unreadable 1\n"
+			      "            trampoline 7  jit 200\n"
+			      "  broken     0.70% libvendor.so: no unwind table; ");
+	assert_contains(
+		text,
+		" no unwind table; build it without -fno-asynchronous-unwind-tables\n"
+		"                   (or its samples came before it was read)\n"
+		"             0.20% [anon]: JIT code without frame pointers; switch them on (java:\n"
+		"                   -XX:+PreserveFramePointer)\n"
+		"             0.06% libvendor.so: a return address that is none; its unwind rules are wrong");
+	assert_contains(text,
+			"             0.01% app: no unwind rule there; add .cfi directives (hand-written "
+			"assembly?)\n"
+			"            <0.01% … 2 more\n"
+			"  lost      0\n");
+	assert_in_range(get_widest(text), 60, 100);
+}
+
+/* Nothing is said where nothing broke. */
+static void test_summary_text_whole(void **state)
+{
+	_cleanup_profile_ struct profile *profile = NULL;
+	_cleanup_free_ char *text = NULL;
+	uint32_t stack;
+
+	assert_no_error(profile_create(&profile));
+	stack = profile_intern_stack(profile, 0, FRAME(16, 0x10));
+	profile_add_samples(profile, stack, 0, 1, 0, SAMPLE_USER, STACK_COMPLETE, 5);
+	stack = profile_intern_stack(profile, 0, FRAME(MODULE_STACK_END, STACK_TRUNCATED));
+	profile_add_samples(profile, stack, 0, 1, 0, SAMPLE_USER, STACK_TRUNCATED, 5);
+	text = write_report(profile, (struct report_options){.view = REPORT_SUMMARY});
+	assert_contains(text, "truncated 5\n  lost ");
+	assert_null(strstr(text, "broken  "));
 }
 
 static void test_summary_json_without_figures(void **state)
@@ -459,9 +576,13 @@ int main(void)
 		cmocka_unit_test(test_summary_json),
 		cmocka_unit_test(test_summary_json_closes_accounts),
 		cmocka_unit_test(test_summary_json_modules),
+		cmocka_unit_test(test_summary_json_broken),
+		cmocka_unit_test(test_summary_json_spoilers_without_samples),
 		cmocka_unit_test(test_summary_json_without_figures),
 		cmocka_unit_test(test_summary_text),
 		cmocka_unit_test(test_summary_text_command),
+		cmocka_unit_test(test_summary_text_broken),
+		cmocka_unit_test(test_summary_text_whole),
 		cmocka_unit_test(test_hot_json),
 		cmocka_unit_test(test_hot_json_limits),
 		cmocka_unit_test(test_hot_text),
