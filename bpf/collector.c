@@ -11,6 +11,7 @@
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/capability.h>
@@ -25,12 +26,14 @@
 /* … at so many bytes a sample: 24 and about 120 frames. */
 #define RING_BYTES_PER_SAMPLE 1024
 #define CONTROL_BYTES	      (64u << 10)
+#define MISSING_BYTES	      (MODULE_LIMIT * sizeof(uint64_t))
 
 struct collector {
 	struct cpu_programs *programs;
 	struct sampler *sampler;
 	struct ring *control;
 	const struct target_life *life; /* mapped */
+	const uint64_t *missing;	/* by module id; mapped */
 	struct sampler_options sampler_options;
 	size_t ring_bytes;
 	unsigned cpus;
@@ -58,6 +61,8 @@ void collector_destroy(struct collector *collector)
 	ring_destroy(collector->control);
 	if (collector->life)
 		munmap((void *)collector->life, sizeof(*collector->life));
+	if (collector->missing)
+		munmap((void *)collector->missing, MISSING_BYTES);
 	cpu_programs__destroy(collector->programs);
 	collector_drop_queue(collector);
 	array_deinit(&collector->queued_tables);
@@ -246,17 +251,21 @@ static int collector_configure(struct collector *collector, const struct collect
 		failure = bpf_map__set_max_entries(programs->maps.counters, collector->cpus);
 	if (!failure)
 		failure = bpf_map__set_max_entries(programs->maps.scratches, collector->cpus * SCRATCH_SLOTS);
+	if (!failure)
+		failure = bpf_map__set_max_entries(programs->maps.memos, collector->cpus * MEMO_SLOTS);
+	programs->rodata->config_checks_memo = options->checks_memo;
+	programs->rodata->config_memos = options->has_no_memo ? 0 : collector->cpus * MEMO_SLOTS;
 	return failure;
 }
 
-static struct error *collector_map_life(struct collector *collector)
+/* An array that programs write and we read. */
+static struct error *map_array(const struct bpf_map *map, size_t bytes, const void **ret)
 {
-	void *memory = mmap(NULL, sizeof(*collector->life), PROT_READ, MAP_SHARED,
-			    bpf_map__fd(collector->programs->maps.life), 0);
+	void *memory = mmap(NULL, bytes, PROT_READ, MAP_SHARED, bpf_map__fd(map), 0);
 
 	if (memory == MAP_FAILED)
 		return error_create(ERROR_GENERAL, errno, NULL, "cannot map the target's state");
-	collector->life = memory;
+	*ret = memory;
 	return NULL;
 }
 
@@ -278,7 +287,11 @@ static struct error *collector_load(struct collector *collector, const struct co
 	failure = cpu_programs__load(collector->programs);
 	if (failure)
 		return explain_load(-failure);
-	error = collector_map_life(collector);
+	error = map_array(collector->programs->maps.life, sizeof(*collector->life),
+			  (const void **)&collector->life);
+	if (!error)
+		error = map_array(collector->programs->maps.missing, MISSING_BYTES,
+				  (const void **)&collector->missing);
 	return error ? error
 		     : ring_open(bpf_map__fd(collector->programs->maps.control), CONTROL_BYTES,
 				 &collector->control);
@@ -405,26 +418,31 @@ static struct error *queue_array(struct collector *collector, uint32_t module, i
 	return NULL;
 }
 
-struct error *collector_queue_table(struct collector *collector, uint32_t module, int memfd)
+struct error *collector_queue_loaded(struct collector *collector, uint32_t module, int inner_fd)
 {
-	struct error *error;
-	int table;
+	_cleanup_close_ int table = fcntl(inner_fd, F_DUPFD_CLOEXEC, 3);
 
 	if (module >= MODULE_LIMIT)
 		return error_create(ERROR_GENERAL, 0, NULL, "module %u is out of range", module);
-	error = table_load(memfd, &table);
-	return error ? error : queue_array(collector, module, table);
+	if (table < 0)
+		return error_create(ERROR_GENERAL, errno, NULL, "cannot queue an unwind table");
+	return queue_array(collector, module, take_fd(&table));
+}
+
+struct error *collector_queue_table(struct collector *collector, uint32_t module, int memfd)
+{
+	_cleanup_close_ int table = -1;
+	struct error *error = table_load(memfd, &table);
+
+	return error ? error : collector_queue_loaded(collector, module, table);
 }
 
 struct error *collector_queue_empty_table(struct collector *collector, uint32_t module)
 {
-	struct error *error;
-	int table;
+	_cleanup_close_ int table = -1;
+	struct error *error = table_make_empty(&table);
 
-	if (module >= MODULE_LIMIT)
-		return error_create(ERROR_GENERAL, 0, NULL, "module %u is out of range", module);
-	error = table_make_empty(&table);
-	return error ? error : queue_array(collector, module, table);
+	return error ? error : collector_queue_loaded(collector, module, table);
 }
 
 struct error *collector_flush_tables(struct collector *collector)
@@ -440,6 +458,11 @@ struct error *collector_flush_tables(struct collector *collector)
 struct error *collector_remove_table(struct collector *collector, uint32_t module)
 {
 	return table_remove(bpf_map__fd(collector->programs->maps.tables), module);
+}
+
+uint64_t collector_read_missing(const struct collector *collector, uint32_t module)
+{
+	return module < MODULE_LIMIT ? __atomic_load_n(&collector->missing[module], __ATOMIC_RELAXED) : 0;
 }
 
 /* ---- control ---- */

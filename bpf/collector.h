@@ -33,6 +33,8 @@ struct collector_options {
 	bool wants_user;   /* samples that interrupt user mode */
 	bool wants_kernel; /* samples that interrupt kernel mode; their user stacks come with them */
 	bool is_verbose;   /* libbpf's own words go to stderr */
+	bool has_no_memo;  /* every stack is walked (unwind_memo.bpf.h) */
+	bool checks_memo;  /* every stack is walked both ways and compared: cpu_counters.memo_wrong */
 };
 
 struct error *collector_create(const struct collector_options *options, struct collector **ret);
@@ -70,8 +72,12 @@ struct error *collector_queue_table(struct collector *collector, uint32_t module
 /* For a module that has no unwind information: the walker leaves its code by frame pointers, where that is
  * plausible. */
 struct error *collector_queue_empty_table(struct collector *collector, uint32_t module);
+/* One that was checked before: an inner array of table_load() (bpf/tables.h). Not taken. */
+struct error *collector_queue_loaded(struct collector *collector, uint32_t module, int inner_fd);
 struct error *collector_flush_tables(struct collector *collector);
 struct error *collector_remove_table(struct collector *collector, uint32_t module);
+/* Walks that ended so far because the module has no table; one read of memory. */
+uint64_t collector_read_missing(const struct collector *collector, uint32_t module);
 
 /* What happened to the target. The fd is readable (poll, epoll) when there is something; the callback gets
  * each record, collector_read_control() returns how many. */

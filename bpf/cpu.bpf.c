@@ -20,6 +20,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 /* ---- set before load ---- */
 const volatile __u32 config_wants_user;
 const volatile __u32 config_wants_kernel;
+const volatile __u32 config_checks_memo;
 const volatile __u64 config_wakeup_bytes; /* with more than this in the ring the reader is woken */
 
 __u32 exit_sent;
@@ -101,17 +102,66 @@ static __always_inline __u32 kernel_stack_take(struct bpf_perf_event_data *ctx, 
 	return count;
 }
 
-static __always_inline void user_stack_walk(struct scratch *scratch, __u64 pc, __u64 sp, __u64 bp,
-					    __u32 first)
+struct stack_sum {
+	const __u64 *frames;
+	__u32 first, count;
+	__u64 sum;
+};
+
+static long stack_sum_step(__u32 index, struct stack_sum *sum)
+{
+	__u32 at = sum->first + index;
+
+	walk_opaque(at);
+	if (index >= sum->count || at >= WALK_FRAMES_MAX)
+		return 1;
+	sum->sum = sum->sum * 0x9e3779b97f4a7c15ull + sum->frames[at];
+	return 0;
+}
+
+static __always_inline __u64 stack_sum(struct scratch *scratch)
+{
+	struct stack_sum sum = {
+		.frames = scratch->record.frames,
+		.first = scratch->walk.first,
+		.count = scratch->walk.count,
+		.sum = scratch->walk.end,
+	};
+
+	bpf_loop(STACK_USER_MAX, stack_sum_step, &sum, 0);
+	return sum.sum;
+}
+
+/* For tests: walks it again without the memo. */
+static __always_inline int memo_is_right(struct scratch *scratch, __u64 pc, __u64 sp, __u64 bp, __u32 first)
 {
 	struct walk_context context = {.walk = &scratch->walk, .frames = scratch->record.frames};
+	__u64 with_memo = stack_sum(scratch);
 
 	walk_start(&scratch->walk, pc, sp, bp, first);
 	bpf_loop(STACK_USER_MAX, walk_step, &context, 0);
+	return stack_sum(scratch) == with_memo;
 }
 
-static __always_inline void sample_fill(struct bpf_perf_event_data *ctx, struct scratch *scratch, __u32 mode,
-					__u32 cpu, __u64 now_ns)
+static __always_inline void user_stack_walk(struct scratch *scratch, struct cpu_counters *counter, __u64 pc,
+					    __u64 sp, __u64 bp, __u32 first)
+{
+	struct walk_context context = {.walk = &scratch->walk, .frames = scratch->record.frames};
+
+	context.memo = memo_claim(scratch->record.tid);
+	walk_start(&scratch->walk, pc, sp, bp, first);
+	memo_start(&context);
+	bpf_loop(STACK_USER_MAX, walk_step, &context, 0);
+	memo_end(&context);
+	memo_release(context.memo);
+	__sync_fetch_and_add(&counter->frames, scratch->walk.count);
+	__sync_fetch_and_add(&counter->adopted, scratch->walk.adopted);
+	if (config_checks_memo && scratch->walk.adopted && !memo_is_right(scratch, pc, sp, bp, first))
+		__sync_fetch_and_add(&counter->memo_wrong, 1);
+}
+
+static __always_inline void sample_fill(struct bpf_perf_event_data *ctx, struct scratch *scratch,
+					struct cpu_counters *counter, __u32 mode, __u32 cpu, __u64 now_ns)
 {
 	__u64 pc = ctx->regs.rip, sp = ctx->regs.rsp, bp = ctx->regs.rbp;
 	struct sample_record *record = &scratch->record;
@@ -134,7 +184,7 @@ static __always_inline void sample_fill(struct bpf_perf_event_data *ctx, struct 
 		walk_take_registers(&scratch->walk, &ctx->regs);
 	}
 	if (pc || mode == SAMPLE_USER) {
-		user_stack_walk(scratch, pc, sp, bp, kernel_count);
+		user_stack_walk(scratch, counter, pc, sp, bp, kernel_count);
 	} else {
 		/* A worker that never returns to user space (io_uring): copy_thread() clears its registers.
 		 */
@@ -185,7 +235,7 @@ int on_cpu_sample(struct bpf_perf_event_data *ctx)
 		__sync_fetch_and_add(&counter->lost_scratch_busy, 1);
 		return 0;
 	}
-	sample_fill(ctx, scratch, mode, cpu, now_ns);
+	sample_fill(ctx, scratch, counter, mode, cpu, now_ns);
 	if (scratch->walk.unknown_pc) {
 		__sync_fetch_and_add(&counter->unknown_pc, 1);
 		unknown_pc_send(scratch->walk.unknown_pc, now_ns);

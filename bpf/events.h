@@ -77,7 +77,10 @@ struct cpu_counters {
 	__u64 lost_scratch_busy;
 	__u64 program_ns; /* time inside the program, summed over attempts */
 	__u64 unknown_pc; /* walks that met a pc in no known mapping */
-	__u64 reserved[10];
+	__u64 frames;	  /* of user stacks */
+	__u64 adopted;	  /* of them: taken from the memo of the thread's last stack, proved unchanged */
+	__u64 memo_wrong; /* stacks that were another one by the memo; only when that is checked: always 0 */
+	__u64 reserved[7];
 };
 
 /* ---- what happens to the target: ring "control", read by the probe ---- */

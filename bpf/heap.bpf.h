@@ -144,6 +144,11 @@ struct {
 } heap_scratches SEC(".maps");
 
 /* What every program needs; found once at its start. */
+/* Not while a stack is walked: a function of its own, so that its part of the BPF stack is not the walk's,
+ * too. The frames of nested calls may take 512 bytes together; the compiler does not share what is inlined.
+ */
+#define off_the_chain __attribute__((noinline))
+
 struct books {
 	struct heap_global *global;
 	struct heap_room *room;
@@ -252,7 +257,7 @@ static __always_inline void book_free(struct books *books, const struct heap_blo
 
 /* Takes a block out of the books' list; 0: it is not there, or belonged to a program that exec has replaced.
  */
-static __always_inline int block_take(struct books *books, __u64 address, struct heap_block *ret)
+static off_the_chain int block_take(struct books *books, __u64 address, struct heap_block *ret)
 {
 	for (__u32 i = 0; i < HEAP_LEVELS; i++) {
 		__u32 level = i;
@@ -278,7 +283,7 @@ static __always_inline int block_take(struct books *books, __u64 address, struct
 }
 
 /* 0: there is no room. */
-static __always_inline int block_put(struct books *books, __u64 address, const struct heap_block *block)
+static off_the_chain int block_put(struct books *books, __u64 address, const struct heap_block *block)
 {
 	struct heap_levels *levels = &books->room->blocks;
 
@@ -391,7 +396,7 @@ static __always_inline int stack_find(struct books *books, __u64 hash, __u32 *re
 }
 
 /* A slot for a stack that has none; HEAP_SLOT_NONE when there is no room. */
-static __always_inline __u32 stack_add(struct books *books, __u64 hash, __u64 now_ns)
+static off_the_chain __u32 stack_add(struct books *books, __u64 hash, __u64 now_ns)
 {
 	struct heap_levels *levels = &books->room->stacks;
 	struct heap_totals *totals;
@@ -431,8 +436,8 @@ static __always_inline __u32 stack_add(struct books *books, __u64 hash, __u64 no
 }
 
 /* Until the ring has taken it, a stack is sent again at each of its allocations. */
-static __always_inline void stack_send(struct books *books, struct heap_scratch *scratch, __u32 slot,
-				       __u64 now_ns)
+static off_the_chain void stack_send(struct books *books, struct heap_scratch *scratch, __u32 slot,
+				     __u64 now_ns)
 {
 	struct heap_totals *totals = totals_get(slot);
 	struct heap_stack_record *record = &scratch->record;
@@ -478,8 +483,12 @@ static __always_inline __u32 stack_take(struct books *books, struct pt_regs *ctx
 	scratch->hash = config_seed;
 	scratch->record.kind = kind;
 	walk_take_registers(&scratch->walk, ctx);
+	context.walk.memo = memo_claim((__u32)bpf_get_current_pid_tgid());
 	walk_start(&scratch->walk, PT_REGS_IP(ctx), PT_REGS_SP(ctx), PT_REGS_FP(ctx), 0);
+	memo_start(&context.walk);
 	bpf_loop(STACK_USER_MAX, heap_walk_step, &context, 0);
+	memo_end(&context.walk);
+	memo_release(context.walk.memo);
 	if (scratch->walk.unknown_pc) {
 		ADD(books->counters->unknown_pc, 1);
 		unknown_pc_send(scratch->walk.unknown_pc, now_ns);
@@ -514,7 +523,7 @@ static __always_inline __u64 multiply(__u64 count, __u64 size)
 
 /* A register by the number that the processor gives it. The verifier wants constant offsets in ctx: all are
  * copied. */
-static __always_inline __u64 register_read(struct pt_regs *ctx, __u32 number)
+static off_the_chain __u64 register_read(struct pt_regs *ctx, __u32 number)
 {
 	volatile __u64 values[16] = {
 		ctx->rax, ctx->rcx, ctx->rdx, ctx->rbx, ctx->rsp, ctx->rbp, ctx->rsi, ctx->rdi,
@@ -533,7 +542,7 @@ static __always_inline __u64 argument_read(struct pt_regs *ctx, __u64 cookie, un
 	return register_read(ctx, HEAP_COOKIE_REGISTER(cookie, number));
 }
 
-static __always_inline void call_read(struct pt_regs *ctx, __u64 cookie, struct pending_call *call)
+static off_the_chain void call_read(struct pt_regs *ctx, __u64 cookie, struct pending_call *call)
 {
 	__u64 first = argument_read(ctx, cookie, 0);
 	__u64 second = argument_read(ctx, cookie, 1);
@@ -579,7 +588,7 @@ static __always_inline int call_is_inside(const struct books *books, const struc
 }
 
 /* A block that was taken out of the books for a call that did nothing to it goes back. */
-static __always_inline void call_restore(struct books *books, struct pending_call *call)
+static off_the_chain void call_restore(struct books *books, struct pending_call *call)
 {
 	if (call->has_old && !block_put(books, call->address, &call->old)) {
 		/* Its place is gone meanwhile: as if it had been refused in the first place. */
@@ -624,7 +633,7 @@ static __always_inline void free_remember(struct books *books, struct pending_ca
 }
 
 /* Books a free; of a block that is unknown only when it was there before us. */
-static __always_inline void call_free(struct books *books, __u64 address, __u64 sp, __u64 ip)
+static off_the_chain void call_free(struct books *books, __u64 address, __u64 sp, __u64 ip)
 {
 	struct pending_call *call;
 	struct heap_block block;

@@ -198,6 +198,7 @@ struct config {
 	uint32_t tgid;
 	uint64_t seed;
 	uint64_t wakeup_bytes;
+	uint32_t memos;
 };
 
 static struct bpf_object *open_session(const struct config *config)
@@ -210,6 +211,7 @@ static struct bpf_object *open_session(const struct config *config)
 	programs->rodata->config_tgid = config->tgid;
 	programs->rodata->config_seed = config->seed;
 	programs->rodata->config_wakeup_bytes = config->wakeup_bytes;
+	programs->rodata->config_memos = config->memos;
 	bpf_program__set_expected_attach_type(programs->progs.on_heap_session, ATTACH_UPROBE_SESSION);
 	bpf_program__set_expected_attach_type(programs->progs.on_heap_entry, ATTACH_UPROBE_MULTI);
 	object = take_ptr(programs->obj);
@@ -227,6 +229,7 @@ static struct bpf_object *open_perf(const struct config *config)
 	programs->rodata->config_tgid = config->tgid;
 	programs->rodata->config_seed = config->seed;
 	programs->rodata->config_wakeup_bytes = config->wakeup_bytes;
+	programs->rodata->config_memos = config->memos;
 	object = take_ptr(programs->obj);
 	heap_programs__destroy(programs);
 	return object;
@@ -267,6 +270,8 @@ static int configure(struct heap_books *books, const struct heap_books_options *
 		failure = set_entries(object, "heap_scratches", books->cpus * SCRATCH_SLOTS);
 	if (!failure)
 		failure = set_entries(object, "heap_stacks", books->ring_bytes);
+	if (!failure)
+		failure = set_entries(object, "memos", books->cpus * MEMO_SLOTS);
 	return failure;
 }
 
@@ -347,6 +352,7 @@ struct error *heap_books_create(const struct heap_books_options *options, struct
 	books->ring_bytes = options->ring_bytes ? options->ring_bytes : RING_BYTES;
 	books->memory_max = options->memory_bytes ? options->memory_bytes : HEAP_MEMORY_MAX;
 	config.wakeup_bytes = books->ring_bytes / 4;
+	config.memos = options->has_no_memo ? 0 : books->cpus * MEMO_SLOTS;
 	if (getrandom(&config.seed, sizeof(config.seed), GRND_NONBLOCK) < 0)
 		config.seed = (uint64_t)(uintptr_t)books;
 	books->object = options->links == UPROBE_SESSION ? open_session(&config) : open_perf(&config);

@@ -34,6 +34,7 @@ struct heap_books_options {
 	struct shared_maps shared; /* the collector's */
 	size_t ring_bytes;	   /* 0: the usual */
 	uint64_t memory_bytes;	   /* 0: HEAP_MEMORY_MAX; never less than what the books begin with */
+	bool has_no_memo;	   /* every stack is walked (unwind_memo.bpf.h) */
 };
 
 struct error *heap_books_create(const struct heap_books_options *options, struct heap_books **ret);

@@ -14,6 +14,9 @@
  * itself. */
 #define SCRATCH_SLOTS 3
 
+/* Threads a CPU whose last stack is remembered; 40 KiB each. */
+#define MEMO_SLOTS 16
+
 /* Traps of the heap: some ten a module that brings an allocator. */
 #define SITES_MAX 4096
 

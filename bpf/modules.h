@@ -71,4 +71,11 @@ struct error *modules_open_vdso(int *ret);
 /* ERROR_PERMISSION when the kernel shows no addresses. */
 struct error *modules_open_kernel(int *ret);
 
+/* The same in pieces: the kernel takes 50 to 200 ms to write its text, while others wait for the reader. */
+struct kernel_text;
+struct error *kernel_text_open(struct kernel_text **ret);
+/* *ret: the memfd; -1 while there is more to read. After an error the text is of no use any more. */
+struct error *kernel_text_read(struct kernel_text *text, int *ret);
+void kernel_text_destroy(struct kernel_text *text); /* NULL accepted */
+
 #endif

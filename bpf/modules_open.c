@@ -28,6 +28,9 @@ static bool has_identity(const struct stat *status, const struct map *map)
 	       minor(status->st_dev) == map->dev_minor;
 }
 
+/* Bytes of /proc/kallsyms in one go: 2 to 5 ms. */
+#define KERNEL_TEXT_PIECE (256u << 10)
+
 /* ---- 1. map_files ---- */
 
 /* On overlayfs and btrfs stat(2) gives another device than the mapping has. Whether the range still belongs
@@ -266,29 +269,82 @@ static bool has_address(const char *text, size_t length, bool *in_address)
 	return false;
 }
 
-struct error *modules_open_kernel(int *ret)
-{
-	_cleanup_close_ int source = open("/proc/kallsyms", O_RDONLY | O_CLOEXEC);
-	_cleanup_close_ int fd = memfd_create("kallsyms", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	_cleanup_free_ char *buffer = malloc(256 * 1024);
-	bool has_any = false, in_address = true;
-	ssize_t got;
+struct kernel_text {
+	int source, memfd;
+	bool has_any, in_address;
+	char buffer[64 * 1024];
+};
 
-	if (source < 0)
+void kernel_text_destroy(struct kernel_text *text)
+{
+	if (!text)
+		return;
+	cleanup_close(&text->source);
+	cleanup_close(&text->memfd);
+	free(text);
+}
+
+static void cleanup_kernel_text(struct kernel_text **text)
+{
+	kernel_text_destroy(*text);
+}
+
+struct error *kernel_text_open(struct kernel_text **ret)
+{
+	_cleanup_(cleanup_kernel_text) struct kernel_text *text = malloc(sizeof(*text));
+
+	if (!text)
+		return error_create(ERROR_GENERAL, ENOMEM, NULL, "kernel symbols");
+	text->has_any = false;
+	text->in_address = true;
+	text->memfd = memfd_create("kallsyms", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	text->source = open("/proc/kallsyms", O_RDONLY | O_CLOEXEC);
+	if (text->source < 0)
 		return error_create(ERROR_UNSUPPORTED, errno, NULL, "kernel symbols: open /proc/kallsyms");
-	if (fd < 0 || !buffer)
+	if (text->memfd < 0)
 		return error_create(ERROR_GENERAL, errno, NULL, "kernel symbols");
-	while ((got = read(source, buffer, 256 * 1024)) != 0) {
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0 || !write_all(fd, buffer, (size_t)got))
-			return error_create(ERROR_GENERAL, errno, NULL,
-					    "kernel symbols: copy /proc/kallsyms");
-		has_any = has_any || has_address(buffer, (size_t)got, &in_address);
-	}
-	if (!has_any)
+	*ret = take_ptr(text);
+	return NULL;
+}
+
+static struct error *end_kernel_text(struct kernel_text *text, int *ret)
+{
+	if (!text->has_any)
 		return error_create(ERROR_PERMISSION, 0,
 				    "needs CAP_SYSLOG, and kernel.kptr_restrict below 2: run kiln with sudo",
 				    "kernel symbols: the kernel hides their addresses");
-	return error_wrap(seal(&fd, ret), "kernel symbols");
+	return error_wrap(seal(&text->memfd, ret), "kernel symbols");
+}
+
+struct error *kernel_text_read(struct kernel_text *text, int *ret)
+{
+	size_t done = 0;
+
+	*ret = -1;
+	/* The kernel gives a page at a time, whatever is asked for. */
+	while (done < KERNEL_TEXT_PIECE) {
+		ssize_t got = read(text->source, text->buffer, sizeof(text->buffer));
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0 || !write_all(text->memfd, text->buffer, (size_t)got))
+			return error_create(ERROR_GENERAL, errno, NULL,
+					    "kernel symbols: copy /proc/kallsyms");
+		if (!got)
+			return end_kernel_text(text, ret);
+		text->has_any = text->has_any || has_address(text->buffer, (size_t)got, &text->in_address);
+		done += (size_t)got;
+	}
+	return NULL;
+}
+
+struct error *modules_open_kernel(int *ret)
+{
+	_cleanup_(cleanup_kernel_text) struct kernel_text *text = NULL;
+	struct error *error = kernel_text_open(&text);
+
+	*ret = -1;
+	while (!error && *ret < 0)
+		error = kernel_text_read(text, ret);
+	return error;
 }

@@ -258,12 +258,13 @@ static struct error *open_books(struct probe *probe)
 	};
 	/* For the tests that force losses. */
 	const char *ring_bytes = getenv("KILN_HEAP_RING_BYTES");
-	const char *memory_bytes = getenv("KILN_HEAP_MEMORY_BYTES");
+	const char *memory_bytes = getenv("KILN_HEAP_MEMORY_BYTES"), *memo = getenv("KILN_MEMO");
 
 	if (ring_bytes)
 		options.ring_bytes = strtoul(ring_bytes, NULL, 0);
 	if (memory_bytes)
 		options.memory_bytes = strtoull(memory_bytes, NULL, 0);
+	options.has_no_memo = memo && !strcmp(memo, "off");
 	return heap_books_create(&options, &probe->heap->books);
 }
 

@@ -12,6 +12,7 @@
 #include "bpf/probe.h"
 #include "bpf/probe_heap.h"
 #include "bpf/supervisor.h"
+#include "bpf/table_cache.h"
 #include "bpf/target.h"
 #include "bpf/workers.h"
 
@@ -31,6 +32,11 @@ struct probe {
 	struct launch launch; /* pid 0: the target was running before */
 	struct modules *modules;
 	struct collector *collector;
+	struct table_cache *tables;	 /* that the walker has */
+	struct kernel_text *kernel_text; /* while it is read */
+	struct loop_source *kernel_source;
+	int kernel_turn; /* eventfd: always readable */
+	void (*on_kernel_names)(struct probe *probe);
 	struct probe_heap *heap;
 	/* of the last look; the registry's */
 	const struct mapping *mappings;
@@ -63,9 +69,11 @@ void probe_send_tables(struct probe *probe);
 
 /* ---- probe_modules.c ---- */
 extern const struct workers_ops probe_workers_ops;
-/* What every target has: the vDSO, and the kernel's names. */
+/* What every target has: the vDSO, and the kernel's names. They take their time: done() is called when they
+ * are there, or cannot be had. */
 void probe_announce_vdso(struct probe *probe);
-void probe_announce_kernel(struct probe *probe);
+struct error *probe_announce_kernel(struct probe *probe, void (*done)(struct probe *probe));
+void probe_stop_reading_kernel(struct probe *probe);
 /* Reads the target's mappings, hands out new modules, publishes what has changed. */
 struct error *probe_refresh(struct probe *probe);
 void probe_refresh_or_say(struct probe *probe);

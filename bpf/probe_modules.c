@@ -2,15 +2,23 @@
 #include "bpf/probe_internal.h"
 
 #include "base/cleanup.h"
+#include "bpf/tables.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 /* Tables that come within so long are published together. */
 #define FLUSH_MS 3
+/* Tables that are taken away in one go, ~10 ms each: the loop has other things to do. */
+#define REMOVALS_AT_ONCE 4
 /* A look takes at most one part in so many of a CPU, however many mappings there are: the target, too, waits
  * for its mmap_lock meanwhile. */
 #define REFRESH_SHARE 30
@@ -44,21 +52,60 @@ void probe_announce_vdso(struct probe *probe)
 	if (!error && fstat(fd, &status) == 0)
 		announce_module(probe, MODULE_VDSO, MODULE_KIND_VDSO, "[vdso]", fd, (uint64_t)status.st_size,
 				true);
+	workers_build(probe->workers);
 	error_destroy(error);
 }
 
-void probe_announce_kernel(struct probe *probe)
+void probe_stop_reading_kernel(struct probe *probe)
 {
-	int fd = -1;
-	struct stat status;
-	struct error *error = modules_open_kernel(&fd);
+	loop_remove(probe->kernel_source);
+	probe->kernel_source = NULL;
+	kernel_text_destroy(probe->kernel_text);
+	probe->kernel_text = NULL;
+	if (probe->kernel_turn > 0)
+		close(probe->kernel_turn);
+	probe->kernel_turn = 0;
+}
 
+static void end_kernel_names(struct probe *probe, struct error *error, int fd)
+{
+	struct stat status;
+
+	probe_stop_reading_kernel(probe);
 	if (error)
 		probe_send_note(probe, error_get_message(error));
 	else if (fstat(fd, &status) == 0)
 		announce_module(probe, MODULE_KERNEL, MODULE_KIND_KERNEL, "[kernel]", fd,
 				(uint64_t)status.st_size, false);
 	error_destroy(error);
+	probe->on_kernel_names(probe);
+}
+
+static void on_kernel_turn(void *arg, uint32_t events)
+{
+	struct probe *probe = arg;
+	int fd = -1;
+	struct error *error = kernel_text_read(probe->kernel_text, &fd);
+
+	if (error || fd >= 0)
+		end_kernel_names(probe, error, fd);
+}
+
+struct error *probe_announce_kernel(struct probe *probe, void (*done)(struct probe *probe))
+{
+	struct error *error = kernel_text_open(&probe->kernel_text);
+
+	probe->on_kernel_names = done;
+	if (error) {
+		end_kernel_names(probe, error, -1);
+		return NULL;
+	}
+	/* A turn of the loop for each piece: the tables come meanwhile. */
+	probe->kernel_turn = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (probe->kernel_turn < 0)
+		return error_create(ERROR_GENERAL, errno, NULL, "kernel symbols");
+	return loop_add_fd(probe->loop, probe->kernel_turn, EPOLLIN, on_kernel_turn, probe,
+			   &probe->kernel_source);
 }
 
 static const char *last_component(const char *path)
@@ -66,6 +113,14 @@ static const char *last_component(const char *path)
 	const char *slash = strrchr(path, '/');
 
 	return slash ? slash + 1 : path;
+}
+
+static void say_about_table(struct probe *probe, uint32_t module, const char *why)
+{
+	const struct target_module *about = modules_get(probe->modules, module);
+
+	snprintf(probe->table_note, sizeof(probe->table_note), "%.80s: %.150s",
+		 about ? last_component(about->shown) : "[vdso]", why);
 }
 
 static void announce_fresh(struct probe *probe, const struct modules_change *change)
@@ -83,35 +138,103 @@ static void announce_fresh(struct probe *probe, const struct modules_change *cha
 			probe_send_note(probe, text);
 		}
 	}
+	workers_build(probe->workers);
 	if (change->fresh_count)
 		probe_send_tables(probe);
+}
+
+/* Publishing waits for the kernel: what comes within a moment goes in one flush, and all that comes before
+ * the first sample, too. */
+static void flush_soon(struct probe *probe)
+{
+	if (probe->is_flush_due || !probe->is_collecting)
+		return;
+	probe->is_flush_due = true;
+	error_destroy(loop_set_timer(probe->flush_timer, FLUSH_MS, 0));
+}
+
+/* The first sample need not wait for more. */
+static void start_without_grace(struct probe *probe)
+{
+	if (!probe->is_collecting && probe->start_timer && !workers_count_waiting(probe->workers))
+		error_destroy(loop_set_timer(probe->start_timer, 1, 0));
+}
+
+static void queue_table(struct probe *probe, uint32_t module, uint64_t bytes, int inner_fd)
+{
+	struct error *error = collector_queue_loaded(probe->collector, module, inner_fd);
+
+	/* Where no fd is left the table cannot be shared, and that is all. */
+	if (!error)
+		error = table_cache_put(probe->tables, module, bytes, fcntl(inner_fd, F_DUPFD_CLOEXEC, 3));
+	if (error)
+		say_about_table(probe, module, error_get_message(error));
+	error_destroy(error);
 }
 
 static void on_table(void *arg, uint32_t module, int fd, const char *why)
 {
 	struct probe *probe = arg;
-	_cleanup_close_ int table = fd;
+	_cleanup_close_ int memfd = fd, inner = -1;
+	struct stat status = {.st_size = TABLE_CHUNK_BYTES};
 	struct error *error = NULL;
-	const struct target_module *about = modules_get(probe->modules, module);
-	const char *name = about ? last_component(about->shown) : "[vdso]";
 
 	probe->table_note[0] = '\0';
 	probe->tables_ready++;
-	if (table >= 0)
-		error = collector_queue_table(probe->collector, module, table);
+	if (memfd >= 0 && fstat(memfd, &status) == 0)
+		error = table_load(memfd, &inner);
+	else if (!*why)
+		/* Without unwind information: the walker tries frame pointers there. */
+		error = table_make_empty(&inner);
 	else
-		error = collector_queue_empty_table(probe->collector, module);
+		say_about_table(probe, module, why);
 	if (error)
-		snprintf(probe->table_note, sizeof(probe->table_note), "%.80s: %.150s", name,
-			 error_get_message(error));
-	else if (table < 0 && *why)
-		snprintf(probe->table_note, sizeof(probe->table_note), "%.80s: %.150s", name, why);
+		say_about_table(probe, module, error_get_message(error));
+	else if (inner >= 0)
+		queue_table(probe, module, (uint64_t)status.st_size, inner);
 	error_destroy(error);
 	probe_send_tables(probe);
-	/* Publishing waits for the kernel: what comes within a moment goes in one flush. */
-	if (!probe->is_flush_due)
-		error_destroy(loop_set_timer(probe->flush_timer, FLUSH_MS, 0));
-	probe->is_flush_due = true;
+	flush_soon(probe);
+	start_without_grace(probe);
+}
+
+static bool on_share_table(void *arg, uint32_t module, uint32_t twin)
+{
+	struct probe *probe = arg;
+	uint64_t bytes = 0;
+	int inner = table_cache_get(probe->tables, twin, &bytes);
+
+	if (inner < 0)
+		return false;
+	probe->table_note[0] = '\0';
+	probe->tables_ready++;
+	queue_table(probe, module, bytes, inner);
+	probe_send_tables(probe);
+	flush_soon(probe);
+	start_without_grace(probe);
+	return true;
+}
+
+static uint64_t read_heat(void *arg, uint32_t module)
+{
+	struct probe *probe = arg;
+
+	return collector_read_missing(probe->collector, module);
+}
+
+/* Each removal waits for the kernel, as a flush does. */
+static void remove_surplus(struct probe *probe)
+{
+	uint32_t module;
+
+	for (unsigned i = 0; i < REMOVALS_AT_ONCE && probe->collector; i++) {
+		module = table_cache_take_surplus(probe->tables);
+		if (module == MODULE_UNKNOWN)
+			return;
+		error_destroy(collector_remove_table(probe->collector, module));
+	}
+	if (table_cache_has_surplus(probe->tables))
+		flush_soon(probe);
 }
 
 void probe_on_flush_timer(void *arg)
@@ -123,11 +246,8 @@ void probe_on_flush_timer(void *arg)
 	if (error)
 		probe_send_note(probe, error_get_message(error));
 	error_destroy(error);
+	remove_surplus(probe);
 	probe_heap_on_tables(probe);
-	if (workers_count_waiting(probe->workers))
-		return;
-	if (!probe->is_collecting && probe->start_timer)
-		error_destroy(loop_set_timer(probe->start_timer, 1, 0));
 }
 
 static void on_hooks(void *arg, uint32_t module, const struct hooks_message *message)
@@ -155,6 +275,8 @@ static void on_names_socket(void *arg, int fd, uint32_t generation)
 
 const struct workers_ops probe_workers_ops = {
 	.table = on_table,
+	.share_table = on_share_table,
+	.heat = read_heat,
 	.hooks = on_hooks,
 	.given_up = on_given_up,
 	.names_socket = on_names_socket,
@@ -162,6 +284,28 @@ const struct workers_ops probe_workers_ops = {
 };
 
 /* ---- mappings ---- */
+
+/* A module whose table had to go is mapped again. */
+static void on_come_back(void *arg, uint32_t module)
+{
+	struct probe *probe = arg;
+
+	probe->tables_total += workers_rebuild_table(probe->workers, module);
+}
+
+/* After the new mappings are published: no walk needs the table of what is not in them. */
+static void look_after_tables(struct probe *probe, const struct modules_change *change)
+{
+	struct error *error =
+		table_cache_look(probe->tables, change->mappings, change->count, on_come_back, probe);
+
+	if (error)
+		probe_send_note(probe, error_get_message(error));
+	error_destroy(error);
+	workers_build(probe->workers);
+	if (table_cache_has_surplus(probe->tables))
+		flush_soon(probe);
+}
 
 struct error *probe_refresh(struct probe *probe)
 {
@@ -192,9 +336,11 @@ struct error *probe_refresh(struct probe *probe)
 		return NULL;
 	error = collector_publish_mappings(probe->collector, change.mappings, change.count, exec_count);
 	probe->is_publish_due = error != NULL;
-	if (!error)
-		probe->published_execs = exec_count;
-	return error;
+	if (error)
+		return error;
+	probe->published_execs = exec_count;
+	look_after_tables(probe, &change);
+	return NULL;
 }
 
 void probe_refresh_or_say(struct probe *probe)

@@ -58,9 +58,11 @@ void probe_send_pids(void *arg)
 	struct probe *probe = arg;
 	struct pids_message message = {.count = 2,
 				       .pids = {(uint32_t)getpid(), (uint32_t)probe->interface.pid}};
-	pid_t workers[2];
+	pid_t workers[WORKERS_PIDS_MAX];
 	size_t count = probe->workers ? workers_get_pids(probe->workers, workers) : 0;
 
+	_Static_assert(2 + WORKERS_PIDS_MAX <= sizeof(message.pids) / sizeof(message.pids[0]),
+		       "all processes of kiln in one message");
 	for (size_t i = 0; i < count; i++) {
 		if (workers[i] > 0)
 			message.pids[message.count++] = (uint32_t)workers[i];

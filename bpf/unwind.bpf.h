@@ -6,9 +6,9 @@
  * A step looks the pc up in the mappings (binary search, the last hit remembered), then in its module's table
  * (page index, binary search inside one 64 KiB value), and applies the rule. Code without a rule (JITs, Go,
  * hand-written code) is left by its frame pointer, where the return address that this finds stands behind a
- * call. Nothing that comes from the target's memory is trusted: the CFA must grow, the return address must lie
- * in an executable mapping. Nothing that comes from a table can lead outside of it: every index is masked, and
- * the probe has checked the table before (tables.c).
+ * call. Nothing that comes from the target's memory is trusted: the CFA must grow, the return address must
+ * lie in an executable mapping. Nothing that comes from a table can lead outside of it: every index is
+ * masked, and the probe has checked the table before (tables.c).
  *
  * Mappings and tables may be replaced between two steps: every lookup that fails ends the walk with its
  * reason.
@@ -29,7 +29,9 @@
 /* The target's stack is read in windows of so many bytes: one read costs 125 ns here, whatever its size
  * (stac, barriers, clac); one a frame would be two thirds of the whole walk. */
 #define WALK_WINDOW_BYTES 1024
-#define WALK_WINDOW_WORDS (WALK_WINDOW_BYTES / 8)
+/* Where the memo says how far the stack goes, so much is read at once. */
+#define WALK_WINDOW_MOST_BYTES (16 * 1024)
+#define WALK_WINDOW_WORDS      (WALK_WINDOW_MOST_BYTES / 8)
 
 /* The longest stack that one record holds, and a little room for a kernel frame more than expected. */
 #define WALK_FRAMES_MAX (STACK_KERNEL_MAX + 1 + STACK_USER_MAX)
@@ -57,9 +59,11 @@
 struct walk {
 	__u64 pc, sp, bp;
 	__u64 registers[UNWIND_REGISTERS]; /* by DWARF number, without sp and bp; only when is_exact */
-	__u32 is_exact; /* pc is no return address, but what was interrupted: the top frame, and by a signal */
+	__u32 is_exact; /* pc is no return address, but what was interrupted: the top frame, and by a signal
+			 */
 	__u32 is_by_pointer; /* the last step was by frame pointer */
-	/* What a step without a rule reads: the code at pc, before a return address, two words of the stack. */
+	/* What a step without a rule reads: the code at pc, before a return address, two words of the stack.
+	 */
 	__u64 code[2], call, words[2];
 	__u64 unknown_pc;	/* the pc that was in no mapping; 0: none */
 	struct mapping mapping; /* the last hit */
@@ -69,154 +73,45 @@ struct walk {
 	__u32 count;	     /* frames written */
 	__u32 end;	     /* enum stack_end */
 	__u32 has_no_window; /* one could not be read: the end of the stack is near */
+	__u32 window_bytes;  /* of window that hold the stack: all or, before the first read, none */
 	__u64 window_start;  /* address of its first word */
+	/* unwind_memo.bpf.h: where in the last walk this one is, how many frames that has, and this one so
+	 * far; which half of the memo is the last walk's; frames that were not walked. */
+	__u32 memo_at, memo_count, memo_made, memo_turn, adopted;
+	__u64 memo_generation, memo_step; /* of the last rule that was applied, if it was a plain one */
 	__u64 window[WALK_WINDOW_WORDS];
+};
+
+/* Deeper frames are not remembered. */
+#define MEMO_FRAMES 512
+
+struct memo_frame {
+	__u64 pc, sp, bp;
+	__u64 frame;
+	__u64 step; /* to the next frame: MEMO_… */
+};
+
+/* Two walks of one thread: the last one, and the one that is being made. */
+struct walk_memo {
+	__u32 claimed;
+	__u32 turn;  /* of the last one in frames */
+	__u32 count; /* its frames */
+	__u32 reserved;
+	__u64 generation; /* of the mappings; 0: nothing is remembered */
+	struct memo_frame frames[2][MEMO_FRAMES];
 };
 
 struct walk_context {
 	struct walk *walk;
-	__u64 *frames; /* WALK_FRAMES_MAX of them */
+	__u64 *frames;		/* WALK_FRAMES_MAX of them */
+	struct walk_memo *memo; /* NULL: none */
 };
 
 #ifdef __bpf__
 
 #define walk_global __attribute__((noinline))
 
-#include "bpf/kernel.h"
-#include "bpf/life.bpf.h"
-
-#include <bpf/bpf_core_read.h>
-
-/* One slot, which holds the current array of mappings: a new array replaces it by one update. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
-	__uint(max_entries, 1);
-	__uint(key_size, sizeof(__u32));
-	__array(
-		values, struct {
-			__uint(type, BPF_MAP_TYPE_ARRAY);
-			__uint(max_entries, 1);
-			__uint(map_flags, INNER_MAP_FLAGS);
-			__uint(key_size, sizeof(__u32));
-			__uint(value_size, sizeof(struct mapping));
-		});
-} mappings SEC(".maps");
-
-/* The tables by module id. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
-	__uint(max_entries, MODULE_LIMIT);
-	__uint(key_size, sizeof(__u32));
-	__array(
-		values, struct {
-			__uint(type, BPF_MAP_TYPE_ARRAY);
-			__uint(max_entries, 1);
-			__uint(map_flags, INNER_MAP_FLAGS);
-			__uint(key_size, sizeof(__u32));
-			__uint(value_size, TABLE_CHUNK_BYTES);
-		});
-} tables SEC(".maps");
-
-/* The frames where traps lie. */
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, SITES_MAX);
-	__type(key, __u64);
-	__type(value, __u8);
-} sites SEC(".maps");
-
-/* Walks that ended for want of a module's table, by module: which tables are wanted most. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, MODULE_LIMIT);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__type(key, __u32);
-	__type(value, __u64);
-} missing SEC(".maps");
-
-static __always_inline void walk_count_missing(__u32 module)
-{
-	__u64 *count = bpf_map_lookup_elem(&missing, &module);
-
-	if (count)
-		__sync_fetch_and_add(count, 1);
-}
-
-static __always_inline void *walk_get_mappings(void)
-{
-	__u32 slot = 0;
-
-	return bpf_map_lookup_elem(&mappings, &slot);
-}
-
-static __always_inline const void *walk_get_mapping(void *array, __u32 index)
-{
-	return bpf_map_lookup_elem(array, &index);
-}
-
-static __always_inline void *walk_get_table(__u32 module)
-{
-	return bpf_map_lookup_elem(&tables, &module);
-}
-
-static __always_inline const __u32 *walk_get_chunk(void *table, __u32 chunk)
-{
-	return bpf_map_lookup_elem(table, &chunk);
-}
-
-static __always_inline __u64 walk_get_exec_count(void)
-{
-	struct target_life *target = life_get();
-
-	return target ? *(volatile __u64 *)&target->exec_count : ~0ull;
-}
-
-/* Whether one of our traps lies at this place. */
-static __always_inline int walk_is_site(__u64 frame)
-{
-	return bpf_map_lookup_elem(&sites, &frame) != NULL;
-}
-
-/* A probe with a return puts its trampoline's address in place of the return address. The real one stands in
- * the thread's list of pending returns, newest first (kernel/events/uprobes.c, prepare_uretprobe()). Looks
- * for the one whose slot on the stack lies in [low, high); 0: there is none among the newest. */
-walk_global __u64 walk_find_return(__u64 low, __u64 high, __u64 *ret_slot)
-{
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct return_instance *instance;
-	struct uprobe_task *pending;
-
-	if (!ret_slot)
-		return 0; /* never: for the verifier */
-	if (!bpf_core_field_exists(task->utask))
-		return 0;
-	pending = BPF_CORE_READ(task, utask);
-	instance = pending ? BPF_CORE_READ(pending, return_instances) : NULL;
-	for (int i = 0; i < PENDING_RETURNS_MAX && instance; i++) {
-		__u64 slot = BPF_CORE_READ(instance, stack);
-
-		if (slot >= low && slot < high) {
-			*ret_slot = slot;
-			return BPF_CORE_READ(instance, orig_ret_vaddr);
-		}
-		instance = BPF_CORE_READ(instance, next);
-	}
-	return 0;
-}
-
-/* Nonzero: it could not be read. */
-static __always_inline long walk_read_stack(__u64 *ret, __u32 bytes, __u64 address)
-{
-	return bpf_probe_read_user(ret, bytes, (const void *)address);
-}
-
-static __always_inline long walk_read_code(void *ret, __u32 bytes, __u64 address)
-{
-	return bpf_probe_read_user(ret, bytes, (const void *)address);
-}
-
-/* Keeps the compiler from dropping a mask that only the verifier needs. */
-#define walk_opaque(variable) asm volatile("" : "+r"(variable))
+#include "bpf/unwind_maps.bpf.h"
 
 #else
 
@@ -340,16 +235,28 @@ static __always_inline __u32 walk_find_rule(struct walk *walk, void *table, __u6
 	return TABLE_ROW_RULE(row);
 }
 
+/* Makes the window begin at low. */
+static __always_inline void walk_read_window(struct walk *walk, __u64 low, __u32 bytes)
+{
+	bytes &= ~7u;
+	walk_opaque(bytes);
+	if (bytes > WALK_WINDOW_MOST_BYTES)
+		bytes = WALK_WINDOW_MOST_BYTES; /* never: for the verifier */
+	walk->window_start = low;
+	walk->window_bytes = bytes;
+	if (!walk_read_stack(walk->window, bytes, low))
+		return;
+	walk->window_bytes = 0;
+	walk->has_no_window = 1;
+}
+
 /* Makes the window begin at low, unless it holds [low, high) already. A walk goes up: what comes next lies
  * above. */
 static __always_inline void walk_move_window(struct walk *walk, __u64 low, __u64 high)
 {
-	if (walk->has_no_window ||
-	    (low >= walk->window_start && high - walk->window_start <= WALK_WINDOW_BYTES))
-		return;
-	walk->window_start = low;
-	if (walk_read_stack(walk->window, WALK_WINDOW_BYTES, low))
-		walk->has_no_window = 1;
+	if (!walk->has_no_window &&
+	    !(low >= walk->window_start && high - walk->window_start <= walk->window_bytes))
+		walk_read_window(walk, low, WALK_WINDOW_BYTES);
 }
 
 /* Nonzero: it could not be read. */
@@ -357,7 +264,7 @@ static __always_inline long walk_read_word(struct walk *walk, __u64 address, __u
 {
 	__u64 inside = address - walk->window_start;
 
-	if (walk->has_no_window || inside > WALK_WINDOW_BYTES - 8 || (inside & 7))
+	if (inside >= walk->window_bytes || (inside & 7))
 		return walk_read_stack(ret, 8, address);
 	inside /= 8;
 	walk_opaque(inside);
@@ -376,200 +283,22 @@ static __always_inline __u32 walk_go_on(struct walk *walk, __u64 pc, __u64 sp, _
 	return pc ? STACK_ENDS : STACK_COMPLETE;
 }
 
-/* ---- rare rules ---- */
+#include "bpf/unwind_rare.bpf.h"
 
-/* 0: the register is not known in this frame. */
-static __always_inline int walk_get_register(const struct walk *walk, __u32 number, __u64 *ret)
+/* Writes one frame; 0: there is no room. */
+static __always_inline int walk_put_frame(struct walk_context *context, __u32 index, __u64 frame)
 {
-	number &= UNWIND_REGISTERS - 1;
-	walk_opaque(number);
-	if (number == 7)
-		*ret = walk->sp;
-	else if (number == 6)
-		*ret = walk->bp;
-	else if (walk->is_exact)
-		*ret = walk->registers[number & (UNWIND_REGISTERS - 1)];
-	else
+	__u32 at = context->walk->first + index;
+
+	walk_opaque(at);
+	if (at >= WALK_FRAMES_MAX)
 		return 0;
+	context->frames[at] = frame;
+	context->walk->count = index + 1;
 	return 1;
 }
 
-/* What a signal interrupted; the handler's stack may be another one. */
-walk_global __u32 walk_leave_signal(struct walk *walk, __u64 gregs)
-{
-	static const __u8 numbers[GREGS_RSP] = {8, 9, 10, 11, 12, 13, 14, 15, 5, 4, 6, 3, 1, 0, 2};
-
-	if (!walk)
-		return STACK_UNREADABLE; /* never: for the verifier */
-	walk->has_no_window = 0;
-	walk->window_start = ~0ull;
-	if (walk_read_stack(walk->window, GREGS_COUNT * 8, gregs))
-		return STACK_UNREADABLE;
-	for (int i = 0; i < GREGS_RSP; i++)
-		walk->registers[numbers[i]] = walk->window[i];
-	walk->pc = walk->window[GREGS_RIP];
-	walk->sp = walk->window[GREGS_RSP];
-	walk->bp = walk->registers[6];
-	walk->is_exact = 1;
-	walk->is_by_pointer = 0;
-	return walk->pc ? STACK_ENDS : STACK_COMPLETE;
-}
-
-static __always_inline __u32 walk_find_full_cfa(struct walk *walk, __s32 offset, __u32 full, __u64 *ret)
-{
-	__u32 flags = full >> 8 & 0xff;
-	__s16 extra = (__s16)(full >> 16);
-	__u64 cfa, index = 0;
-
-	if (!walk_get_register(walk, full & 0xff, &cfa))
-		return STACK_BAD_CFA;
-	cfa += (__s64)offset;
-	if ((flags & UNWIND_INDEXED) && !walk_get_register(walk, flags >> UNWIND_INDEX_SHIFT, &index))
-		return STACK_BAD_CFA;
-	if (flags & UNWIND_DEREF) {
-		if (walk_read_word(walk, cfa + 8 * index, &cfa))
-			return STACK_UNREADABLE;
-		cfa += (__s64)extra;
-	}
-	*ret = cfa;
-	return STACK_ENDS;
-}
-
-static __always_inline __u32 walk_find_full_bp(struct walk *walk, __u32 kind, __s32 offset, __u64 cfa,
-					       __u64 *ret)
-{
-	*ret = walk->bp;
-	if (kind == UNWIND_RBP_AT_CFA && walk_read_word(walk, cfa + (__s64)offset, ret))
-		return STACK_UNREADABLE;
-	if (kind == UNWIND_RBP_AT_RBP && walk_read_word(walk, walk->bp + (__s64)offset, ret))
-		return STACK_UNREADABLE;
-	/* Unknown is no reason to stop before it is needed. */
-	if (kind == UNWIND_RBP_UNDEFINED ||
-	    (kind == UNWIND_RBP_IN_REGISTER && !walk_get_register(walk, (__u32)offset, ret)))
-		*ret = 0;
-	return STACK_ENDS;
-}
-
-/* The words of a struct unwind_rule of kind UNWIND_FULL. */
-walk_global __u32 walk_apply_full(struct walk *walk, __u32 kinds, __s32 cfa_offset, __s32 rbp_offset,
-				  __u32 full)
-{
-	__u32 ra = kinds >> 16 & 0xff, sp_register = kinds >> 24, end;
-	__s16 extra = (__s16)(full >> 16);
-	__u64 cfa = 0, pc = 0, bp = 0, sp;
-
-	if (!walk)
-		return STACK_NO_RULE; /* never: for the verifier */
-	end = walk_find_full_cfa(walk, cfa_offset, full, &cfa);
-	if (end != STACK_ENDS)
-		return end;
-	sp = cfa;
-	if (sp_register && !walk_get_register(walk, sp_register - 1, &sp))
-		return STACK_BAD_CFA;
-	/* Where the return address has been taken off the stack (vfork), the CFA is where rsp points to. */
-	if (!sp_register && (cfa < walk->sp || (cfa == walk->sp && ra != UNWIND_RA_IN_REGISTER)))
-		return STACK_BAD_CFA;
-	if (ra == UNWIND_RA_IN_REGISTER) {
-		if (!walk_get_register(walk, (__u32)extra, &pc))
-			return STACK_BAD_RETURN;
-	} else if (walk_read_word(walk, cfa + (ra == UNWIND_RA_AT_OFFSET ? (__s64)extra : -8), &pc)) {
-		return STACK_UNREADABLE;
-	}
-	end = walk_find_full_bp(walk, kinds >> 8 & 0xff, rbp_offset, cfa, &bp);
-	return end == STACK_ENDS ? walk_go_on(walk, pc, sp, bp) : end;
-}
-
-/* ---- without a rule ---- */
-
-/* Whether a return to this address is one: in code that may be executed, behind a call. Nothing is behind the
- * code of a trampoline; whose return it is is found out later. */
-static __always_inline int walk_is_return(struct walk *walk, __u64 pc)
-{
-	const __u8 *code = (const __u8 *)&walk->call;
-
-	if (!walk_find_mapping(walk, pc - 1))
-		return walk_find_mapping(walk, pc) && (walk->mapping.flags & MAPPING_TRAMPOLINE);
-	if (walk_read_code(&walk->call, sizeof(walk->call), pc - sizeof(walk->call)))
-		return 0;
-	/* call rel32, or by register or memory: ff /2, with what its address needs behind it */
-	return code[3] == 0xe8 || (code[6] == 0xff && (code[7] & 0x38) == 0x10) ||
-	       (code[5] == 0xff && (code[6] & 0x38) == 0x10) ||
-	       (code[4] == 0xff && (code[5] & 0x38) == 0x10) ||
-	       (code[2] == 0xff && (code[3] & 0x38) == 0x10) || (code[1] == 0xff && (code[2] & 0x38) == 0x10);
-}
-
-/* mov $15, %rax; syscall: how C libraries and Go come back from a signal handler. */
-static __always_inline int walk_is_restorer(const __u64 code[2])
-{
-	return code[0] == 0x0f0000000fc0c748ull && (code[1] & 0xff) == 0x05;
-}
-
-/* How many words lie on top of the stack before the return address, in the top frame, at the first and the last
- * instructions of a function with a frame pointer; -1: its frame stands. */
-static __always_inline int walk_count_pushed(__u64 code)
-{
-	if ((code & 0xffffffff) == 0xfa1e0ff3) /* endbr64 */
-		return 0;
-	if ((code & 0xff) == 0x55 || (code & 0xff) == 0xc3 || (code & 0xffff) == 0xc3f3) /* push rbp; ret */
-		return 0;
-	if ((code & 0xffffff) == 0xe58948 || (code & 0xffffff) == 0xec8b48) /* mov rsp, rbp */
-		return 1;
-	return -1;
-}
-
-/* From the leaf of code without rules, where it has no frame yet, or none any more, or never has one. */
-static __always_inline int walk_leave_leaf(struct walk *walk, int pushed)
-{
-	__u64 pc, bp = walk->bp;
-
-	if (walk_read_stack(walk->words, sizeof(walk->words), walk->sp))
-		return 0;
-	pc = walk->words[0];
-	if (pushed) {
-		pc = walk->words[1];
-		bp = walk->words[0];
-	}
-	if (!walk_is_return(walk, pc))
-		return 0;
-	walk_go_on(walk, pc, walk->sp + (pushed ? 16 : 8), bp);
-	return 1;
-}
-
-static __always_inline int walk_leave_frame(struct walk *walk)
-{
-	if ((walk->bp & 7) || walk->bp < walk->sp || walk->bp - walk->sp > FRAME_POINTER_REACH ||
-	    walk_read_stack(walk->words, sizeof(walk->words), walk->bp) ||
-	    !walk_is_return(walk, walk->words[1]))
-		return 0;
-	walk_go_on(walk, walk->words[1], walk->bp + 16, walk->words[0]);
-	walk->is_by_pointer = 1;
-	return 1;
-}
-
-/* Code without a rule. reason: why the walk ends when nothing plausible is found. */
-walk_global __u32 walk_leave_by_pointer(struct walk *walk, __u32 reason)
-{
-	int pushed = -1;
-
-	if (!walk)
-		return STACK_NO_RULE; /* never: for the verifier */
-	if (walk_read_code(walk->code, sizeof(walk->code), walk->pc))
-		walk->code[0] = 0; /* no instruction that is looked for */
-	else if (walk_is_restorer(walk->code))
-		return walk_leave_signal(walk, walk->sp + GREGS_AT);
-	/* The outermost frame of a chain (System V ABI for AMD64, 3.4.1): Go's goroutines begin so. */
-	if (walk->is_by_pointer && !walk->bp)
-		return STACK_COMPLETE;
-	if (walk->is_exact)
-		pushed = walk_count_pushed(walk->code[0]);
-	if (pushed >= 0 && walk_leave_leaf(walk, pushed))
-		return STACK_ENDS;
-	if (walk_leave_frame(walk))
-		return STACK_ENDS;
-	if (walk->is_exact && walk_leave_leaf(walk, 0))
-		return STACK_ENDS;
-	return reason;
-}
+#include "bpf/unwind_memo.bpf.h"
 
 /* ---- one frame ---- */
 
@@ -619,23 +348,14 @@ static __always_inline __u32 walk_apply_rule(struct walk *walk, void *table, __u
 	if (kinds == UNWIND_RBP_AT_CFA) {
 		if (walk_read_word(walk, cfa + (__s64)rbp_offset, &bp))
 			return STACK_UNREADABLE;
+		walk->memo_step = (__u64)(__s64)rbp_offset << MEMO_OFFSET_SHIFT | MEMO_SAVED;
 	} else if (kinds == UNWIND_RBP_UNDEFINED) {
 		bp = 0; /* a rule that needs it ends as STACK_BAD_CFA */
+		walk->memo_step = MEMO_ZERO;
+	} else {
+		walk->memo_step = MEMO_SAME;
 	}
 	return walk_go_on(walk, pc, cfa, bp);
-}
-
-/* Writes one frame; 0: there is no room. */
-static __always_inline int walk_put_frame(struct walk_context *context, __u32 index, __u64 frame)
-{
-	__u32 at = context->walk->first + index;
-
-	walk_opaque(at);
-	if (at >= WALK_FRAMES_MAX)
-		return 0;
-	context->frames[at] = frame;
-	context->walk->count = index + 1;
-	return 1;
 }
 
 /* Behind its system call the trampoline of x86-64 (arch/x86/kernel/uprobes.c, from 6.11 on) takes two
@@ -713,7 +433,10 @@ static __always_inline __u32 walk_one_frame(__u32 index, struct walk_context *co
 	/* Names are looked up a byte before a caller's offset: what a signal interrupted is told one higher.
 	 */
 	__u64 shift = index && walk->is_exact;
+	__u32 end;
 
+	if (context->memo && !shift && memo_adopt(context, index))
+		return STACK_ENDS;
 	if (!walk_find_code(walk)) {
 		walk->unknown_pc = walk->pc - !walk->is_exact;
 		if (index)
@@ -727,11 +450,19 @@ static __always_inline __u32 walk_one_frame(__u32 index, struct walk_context *co
 	offset = walk->mapping.offset - walk->mapping.start;
 	if (!walk_put_frame(context, index, FRAME(walk->mapping.module, walk->pc + offset + shift)))
 		return STACK_TRUNCATED;
+	if (context->memo)
+		memo_put(context, walk->pc, walk->sp, walk->bp, MEMO_NEVER,
+			 FRAME(walk->mapping.module, walk->pc + offset + shift));
 	if (walk->mapping.flags & MAPPING_TRAMPOLINE)
 		return walk_leave_trampoline(walk) ? STACK_ENDS : STACK_TRAMPOLINE;
 	if (walk->mapping.module == MODULE_ANONYMOUS)
 		return walk_leave_by_pointer(walk, STACK_JIT);
-	return walk_leave_module(walk, offset);
+	walk->memo_step = MEMO_NEVER;
+	end = walk_leave_module(walk, offset);
+	/* What a signal has interrupted is looked up elsewhere than what returns there. */
+	if (end == STACK_ENDS && walk->memo_step && !shift)
+		memo_set_step(context, index);
+	return end;
 }
 
 /* One frame; nonzero ends the walk. The callback of bpf_loop(STACK_USER_MAX, …). */
@@ -781,7 +512,7 @@ static __always_inline __u64 walk_undo_trap(struct walk *walk, __u64 pc, __u64 s
 		(walk)->registers[15] = (regs)->r15;                                                         \
 	} while (0)
 
-/* Before the first step. first: where the leaf goes in the frames. */
+/* Before the first step, and before memo_start(). first: where the leaf goes in the frames. */
 static __always_inline void walk_start(struct walk *walk, __u64 pc, __u64 sp, __u64 bp, __u32 first)
 {
 	walk->pc = pc;
@@ -794,7 +525,8 @@ static __always_inline void walk_start(struct walk *walk, __u64 pc, __u64 sp, __
 	walk->mapping.end = 0;
 	walk->table_module = 0;
 	walk->has_no_window = 0;
-	walk->window_start = ~0ull; /* none yet */
+	walk->window_start = 0;
+	walk->window_bytes = 0;
 	walk->first = first;
 	walk->count = 0;
 	/* If no step ends it, then it is too deep. */

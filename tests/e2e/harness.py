@@ -272,9 +272,9 @@ class Recording:
         wait_cpu(target.pid, seconds)
 
     def finish(self, how=signal.SIGINT):
+        """As a script ends it: by a signal to the process that it has started."""
         if how and self.process.poll() is None:
-            for pid in roles(self.process.pid)["interface"]:
-                os.kill(pid, how)
+            os.kill(self.process.pid, how)
         out, err = self.process.communicate(timeout=60)
         expect(self.process.returncode == 0, f"exit {self.process.returncode}: {out}{err}")
         expect(out.splitlines()[-1] == self.path, out)

@@ -1,4 +1,5 @@
-/* The kernel's table walker as plain C, on hand-made tables, mappings and stacks. */
+/* The kernel's table walker as plain C, on hand-made tables, mappings and stacks: plain rules, the window
+ * over the stack, mappings, trampolines, depth, and where things lie in a table. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -6,224 +7,7 @@
 
 #include <cmocka.h>
 
-#include "bpf/tables.h"
-
-#include <stdlib.h>
-#include <string.h>
-
-/* ---- the world that the walker sees ---- */
-
-#define STACK_BASE  0x7ffc00000000ull
-#define STACK_WORDS 4096
-#define CODE	    0x400000ull
-#define MODULE	    MODULE_FIRST_FILE
-
-static struct {
-	union {
-		struct mapping_header header;
-		struct mapping elements[64]; /* the first is the header */
-	};
-	uint32_t *table; /* of MODULE; NULL: none */
-	uint64_t stack[STACK_WORDS];
-	uint64_t exec_count;
-	unsigned reads;
-	uint64_t site;
-	struct {
-		uint64_t slot, pc;
-	} returns[2];
-} world;
-
-static void *walk_get_mappings(void)
-{
-	return world.elements;
-}
-
-static const void *walk_get_mapping(void *array, uint32_t index)
-{
-	return index <= world.header.count ? (struct mapping *)array + index : NULL;
-}
-
-static void *walk_get_table(uint32_t module)
-{
-	return module == MODULE ? world.table : NULL;
-}
-
-static const uint32_t *walk_get_chunk(void *table, uint32_t chunk)
-{
-	const struct table_header *header = table;
-
-	if (chunk >= header->words / TABLE_CHUNK_WORDS)
-		return NULL;
-	return (uint32_t *)table + (size_t)chunk * TABLE_CHUNK_WORDS;
-}
-
-static uint64_t walk_get_exec_count(void)
-{
-	return world.exec_count;
-}
-
-static long walk_read_stack(__u64 *ret, uint32_t bytes, uint64_t address)
-{
-	world.reads++;
-	if (address < STACK_BASE || address + bytes > STACK_BASE + sizeof(world.stack))
-		return -14;
-	memcpy(ret, (uint8_t *)world.stack + (address - STACK_BASE), bytes);
-	return 0;
-}
-
-static int walk_is_site(uint64_t frame)
-{
-	return frame == world.site;
-}
-
-/* The thread's pending returns. */
-static uint64_t walk_find_return(uint64_t low, uint64_t high, __u64 *ret_slot)
-{
-	for (unsigned i = 0; i < 2; i++) {
-		if (world.returns[i].slot >= low && world.returns[i].slot < high) {
-			*ret_slot = world.returns[i].slot;
-			return world.returns[i].pc;
-		}
-	}
-	return 0;
-}
-
-#include "bpf/unwind.bpf.h"
-
-static struct walk walk;
-static __u64 frames[WALK_FRAMES_MAX];
-
-static void walk_all(uint64_t pc, uint64_t sp, uint64_t bp)
-{
-	struct walk_context context = {&walk, frames};
-
-	walk_start(&walk, pc, sp, bp, 0);
-	for (uint32_t i = 0; i < STACK_USER_MAX; i++)
-		if (walk_step(i, &context))
-			break;
-}
-
-/* ---- making tables ---- */
-
-enum {
-	RULE_GAP,
-	RULE_ROOT,
-	RULE_UNSUPPORTED,
-	RULE_LEAF,	/* CFA = rsp + 8 */
-	RULE_RSP_24,	/* CFA = rsp + 24 */
-	RULE_RBP,	/* CFA = rbp + 16, rbp at CFA - 16 */
-	RULE_RSP_SAVED, /* CFA = rsp + 32, rbp at CFA - 24 */
-	RULE_LOST,	/* CFA = rsp + 8, rbp undefined */
-	RULE_DOWN,	/* CFA = rsp - 8 */
-	RULE_STAY,	/* CFA = rsp */
-	RULES,
-};
-
-static const struct unwind_rule rules[RULES] = {
-	[RULE_GAP] = {.cfa = UNWIND_GAP},
-	[RULE_ROOT] = {.cfa = UNWIND_ROOT},
-	[RULE_UNSUPPORTED] = {.cfa = UNWIND_UNSUPPORTED},
-	[RULE_LEAF] = {.cfa = UNWIND_CFA_RSP, .cfa_offset = 8},
-	[RULE_RSP_24] = {.cfa = UNWIND_CFA_RSP, .cfa_offset = 24},
-	[RULE_RBP] = {UNWIND_CFA_RBP, UNWIND_RBP_AT_CFA, {0}, 16, -16, 0},
-	[RULE_RSP_SAVED] = {UNWIND_CFA_RSP, UNWIND_RBP_AT_CFA, {0}, 32, -24, 0},
-	[RULE_LOST] = {UNWIND_CFA_RSP, UNWIND_RBP_UNDEFINED, {0}, 8, 0, 0},
-	[RULE_DOWN] = {.cfa = UNWIND_CFA_RSP, .cfa_offset = -8},
-	[RULE_STAY] = {.cfa = UNWIND_CFA_RSP, .cfa_offset = 0},
-};
-
-#define FIRST_PAGE 2
-#define CHUNKS	   3
-
-/* A table of pages, filled page by page with rows; rules_at lies at the end of the last chunk. */
-static uint32_t row_at;
-static uint32_t page_at;
-
-static void table_begin(uint32_t pages, uint32_t pages_at, uint32_t rows_at)
-{
-	struct table_header *header;
-
-	free(world.table);
-	world.table = calloc(CHUNKS * TABLE_CHUNK_WORDS, sizeof(uint32_t));
-	assert_non_null(world.table);
-	header = (void *)world.table;
-	header->magic = TABLE_MAGIC;
-	header->words = CHUNKS * TABLE_CHUNK_WORDS;
-	header->first_page = FIRST_PAGE;
-	header->page_count = pages;
-	header->pages_at = pages_at;
-	header->rules_at = header->words - RULES * 4;
-	header->rule_count = RULES;
-	memcpy(&world.table[header->rules_at], rules, sizeof(rules));
-	row_at = rows_at;
-	page_at = pages_at;
-}
-
-static void table_page(void)
-{
-	world.table[page_at++] = row_at;
-}
-
-static void table_row(uint32_t offset, uint32_t rule)
-{
-	world.table[row_at++] = TABLE_ROW(offset, rule);
-}
-
-static void table_end(void)
-{
-	struct error *error;
-
-	world.table[page_at] = row_at;
-	/* What the walker is fed here, the probe would publish. */
-	error = table_check(world.table, CHUNKS * TABLE_CHUNK_BYTES);
-	if (error)
-		fail_msg("%s", error_get_message(error));
-}
-
-static void mapping_add(uint64_t start, uint64_t end, uint64_t offset, uint32_t module, uint32_t flags)
-{
-	world.elements[++world.header.count] = (struct mapping){start, end, offset, module, flags};
-}
-
-/* Code of MODULE at CODE, whose file offset is that of FIRST_PAGE. */
-#define OFFSET(pc) ((pc)-CODE + ((uint64_t)FIRST_PAGE << TABLE_PAGE_SHIFT))
-
-static int world_setup(void **state)
-{
-	free(world.table);
-	memset(&world, 0, sizeof(world));
-	/* Two pages: 0x000 leaf, 0x100 rsp+24, 0x200 rbp, 0x300 rsp+32 with a saved rbp, 0x400 root, 0x500
-	 * gap, 0x600 unsupported, 0x700 down, 0x800 stay, 0x900 lost; the second page is all leaf. */
-	table_begin(2, 8, 64);
-	table_page();
-	table_row(0x000, RULE_LEAF);
-	table_row(0x100, RULE_RSP_24);
-	table_row(0x200, RULE_RBP);
-	table_row(0x300, RULE_RSP_SAVED);
-	table_row(0x400, RULE_ROOT);
-	table_row(0x500, RULE_GAP);
-	table_row(0x600, RULE_UNSUPPORTED);
-	table_row(0x700, RULE_DOWN);
-	table_row(0x800, RULE_STAY);
-	table_row(0x900, RULE_LOST);
-	table_page();
-	table_row(0x000, RULE_LEAF);
-	table_end();
-	mapping_add(CODE, CODE + 0x2000, OFFSET(CODE), MODULE, 0);
-	return 0;
-}
-
-static int world_teardown(void **state)
-{
-	free(world.table);
-	world.table = NULL;
-	return 0;
-}
-
-static void assert_frame(unsigned index, uint64_t pc)
-{
-	assert_int_equal(frames[index], FRAME(MODULE, OFFSET(pc)));
-}
+#include "tests/support/walker_world.h"
 
 /* ---- the rules ---- */
 
@@ -324,7 +108,7 @@ static void test_end_of_the_stack(void **state)
 {
 	/* Less than a window is left above: the words are read one by one, and the root is found all the
 	 * same. */
-	for (unsigned left = 1; left <= 2 * WALK_WINDOW_WORDS; left++) {
+	for (unsigned left = 1; left <= 2 * WINDOW_WORDS; left++) {
 		unsigned at = STACK_WORDS - left;
 
 		for (unsigned i = at; i < STACK_WORDS - 1; i++)
@@ -338,13 +122,13 @@ static void test_end_of_the_stack(void **state)
 
 static void test_few_reads(void **state)
 {
-	for (unsigned i = 0; i < 4 * WALK_WINDOW_WORDS; i++)
+	for (unsigned i = 0; i < 4 * WINDOW_WORDS; i++)
 		world.stack[i] = CODE + 0x10;
-	world.stack[4 * WALK_WINDOW_WORDS] = 0;
+	world.stack[4 * WINDOW_WORDS] = 0;
 	world.reads = 0;
 	walk_all(CODE + 0x10, STACK_BASE, 0);
 	assert_int_equal(walk.end, STACK_COMPLETE);
-	assert_int_equal(walk.count, 4 * WALK_WINDOW_WORDS + 1);
+	assert_int_equal(walk.count, 4 * WINDOW_WORDS + 1);
 	assert_int_equal(world.reads, 5);
 }
 
@@ -585,7 +369,7 @@ static void test_the_deepest_whole_stack(void **state)
 
 static void test_frames_behind_others(void **state)
 {
-	struct walk_context context = {&walk, frames};
+	struct walk_context context = {.walk = &walk, .frames = frames};
 
 	walk_start(&walk, CODE + 0x410, STACK_BASE, 0, STACK_KERNEL_MAX);
 	assert_int_equal(walk_step(0, &context), 1);
@@ -678,7 +462,6 @@ static void test_table_that_goes_away(void **state)
 
 int main(void)
 {
-#define walker_test(name) cmocka_unit_test_setup_teardown(name, world_setup, world_teardown)
 	const struct CMUnitTest tests[] = {
 		walker_test(test_rsp_rules_to_the_root),
 		walker_test(test_rbp_rule_and_saved_rbp),

@@ -17,6 +17,7 @@
 #include "symbolizer/sandbox.h"
 #include "symbolizer/symbolizer.h"
 
+#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -272,7 +273,7 @@ static void test_names(void **state)
 
 static void test_table(void **state)
 {
-	struct build_message build = {MODULE}, unknown = {77};
+	struct build_message build = {.module = MODULE}, unknown = {.module = 77};
 	struct table_header header;
 	struct world world;
 	struct stat status;
@@ -303,13 +304,129 @@ static void test_table(void **state)
 
 static void ask_table(struct world *world, uint32_t id)
 {
-	struct build_message build = {id};
+	struct build_message build = {.module = id};
 
 	cleanup_close(&world->memfd);
 	world->memfd = -1;
 	assert_null(channel_send(world->probe, SYMBOLIZER_BUILD, &build, sizeof(build), NULL, 0));
 	run(world);
 	assert_int_equal(world->table.module, id);
+}
+
+/* The probe has the table of this build-id: the worker says so, and builds nothing. */
+static void test_same_table(void **state)
+{
+	struct build_message build = {.module = MODULE};
+	struct world world;
+
+	start_world(&world, 0);
+	start_worker(&world);
+	world.until_table = true;
+	ask_table(&world, MODULE);
+	assert_int_equal(world.table.status, TABLE_OK);
+	assert_int_equal(world.table.build_id_length, 20);
+	build.build_id_length = world.table.build_id_length;
+	memcpy(build.build_id, world.table.build_id, sizeof(build.build_id));
+	cleanup_close(&world.memfd);
+	assert_null(channel_send(world.probe, SYMBOLIZER_BUILD, &build, sizeof(build), NULL, 0));
+	run(&world);
+	assert_int_equal(world.table.status, TABLE_SAME);
+	assert_int_equal(world.memfd, -1);
+	assert_memory_equal(world.table.build_id, build.build_id, 20);
+	/* Another one. */
+	build.build_id[19]++;
+	assert_null(channel_send(world.probe, SYMBOLIZER_BUILD, &build, sizeof(build), NULL, 0));
+	run(&world);
+	assert_int_equal(world.table.status, TABLE_OK);
+	assert_true(world.memfd >= 0);
+	stop_world(&world);
+}
+
+static unsigned count_files_of(pid_t pid)
+{
+	char path[64];
+	unsigned count = 0;
+	DIR *files;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
+	files = opendir(path);
+	assert_non_null(files);
+	while (readdir(files))
+		count++;
+	closedir(files);
+	return count;
+}
+
+/* A worker for tables, without kiln, that is allowed few files at first. */
+static void start_tables_worker(struct world *world, bool has_names, rlim_t files)
+{
+	int probe[2], kiln[2];
+
+	assert_null(channel_socketpair(probe));
+	assert_null(channel_socketpair(kiln));
+	world->worker = fork();
+	assert_true(world->worker >= 0);
+	if (world->worker == 0) {
+		struct rlimit limit;
+
+		close(probe[0]);
+		close(kiln[0]);
+		getrlimit(RLIMIT_NOFILE, &limit);
+		limit.rlim_cur = files;
+		setrlimit(RLIMIT_NOFILE, &limit);
+		_exit(symbolizer_worker_main(probe[1], has_names ? kiln[1] : -1));
+	}
+	close(probe[1]);
+	close(kiln[1]);
+	if (has_names)
+		assert_null(symbolizer_client_connect(world->client, kiln[0]));
+	else
+		close(kiln[0]);
+	assert_null(channel_create(world->loop, probe[0], on_probe_message, on_probe_closed, world,
+				   &world->probe));
+	world->until_table = true;
+}
+
+/* A file is the tables worker's until its table is there, however many come. */
+static void test_files_do_not_pile_up(void **state)
+{
+	struct world world;
+	unsigned before;
+
+	start_world(&world, 0);
+	start_tables_worker(&world, false, 1024);
+	hand_over(&world, MODULE, "/proc/self/exe");
+	ask_table(&world, MODULE);
+	assert_int_equal(world.table.status, TABLE_OK);
+	before = count_files_of(world.worker);
+	for (uint32_t i = 1; i < 20; i++) {
+		hand_over(&world, MODULE + i, "/proc/self/exe");
+		ask_table(&world, MODULE + i);
+		assert_int_equal(world.table.status, TABLE_OK);
+	}
+	assert_int_equal(count_files_of(world.worker), before);
+	/* Each build brings its file. */
+	ask_table(&world, MODULE);
+	assert_int_equal(world.table.status, TABLE_BAD);
+	hand_over(&world, MODULE, "/proc/self/exe");
+	ask_table(&world, MODULE);
+	assert_int_equal(world.table.status, TABLE_OK);
+	stop_world(&world);
+}
+
+/* The names worker holds the files of all modules: more than a shell's limit. */
+static void test_many_files(void **state)
+{
+	struct world world;
+
+	start_world(&world, 0);
+	start_tables_worker(&world, true, 32);
+	for (uint32_t i = 0; i < 100; i++)
+		hand_over(&world, MODULE + i, "/proc/self/exe");
+	ask_table(&world, MODULE + 99);
+	assert_int_equal(world.table.status, TABLE_OK);
+	assert_in_range(count_files_of(world.worker), 100, 200);
+	stop_world(&world);
 }
 
 /* libc has an allocator, that is told before its table; an unknown module, and what is no file, has none. */
@@ -674,12 +791,21 @@ static void test_sandbox(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_names),		cmocka_unit_test(test_table),
-		cmocka_unit_test(test_unknown_module),	cmocka_unit_test(test_worker_ends),
-		cmocka_unit_test(test_killed_worker),	cmocka_unit_test(test_silent_worker),
-		cmocka_unit_test(test_set_aside),	cmocka_unit_test(test_lies),
-		cmocka_unit_test(test_hostile_strings), cmocka_unit_test(test_hostile_requests),
-		cmocka_unit_test(test_sandbox),		cmocka_unit_test(test_hooks),
+		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_table),
+		cmocka_unit_test(test_same_table),
+		cmocka_unit_test(test_files_do_not_pile_up),
+		cmocka_unit_test(test_many_files),
+		cmocka_unit_test(test_unknown_module),
+		cmocka_unit_test(test_worker_ends),
+		cmocka_unit_test(test_killed_worker),
+		cmocka_unit_test(test_silent_worker),
+		cmocka_unit_test(test_set_aside),
+		cmocka_unit_test(test_lies),
+		cmocka_unit_test(test_hostile_strings),
+		cmocka_unit_test(test_hostile_requests),
+		cmocka_unit_test(test_sandbox),
+		cmocka_unit_test(test_hooks),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
