@@ -9,6 +9,7 @@ SHELL := /bin/bash
 CC = gcc
 CLANG = clang
 BPFTOOL = $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
+RUSTC := $(firstword $(wildcard /usr/bin/rustc) $(shell command -v rustc))
 SAN ?=
 O ?= build
 B := $(O)$(if $(SAN),/san)
@@ -36,7 +37,9 @@ OBJECTS := $(SOURCES:%.c=$(B)/%.o)
 UNIT := $(patsubst %.c,$(B)/%,$(wildcard tests/unit/test_*.c tests/screens/test_*.c))
 TEST_SUPPORT := $(B)/tests/libsupport.a
 WORKLOADS := $(patsubst %.c,$(O)/%,$(wildcard tests/workloads/*.c)) \
-	$(patsubst %.cc,$(O)/%,$(wildcard tests/workloads/*.cc))
+	$(patsubst %.cc,$(O)/%,$(wildcard tests/workloads/*.cc)) \
+	$(if $(RUSTC),$(patsubst %.rs,$(O)/%,$(wildcard tests/workloads/*.rs))) \
+	$(foreach number,$(shell seq -w 0 199),$(O)/tests/workloads/numbered/lib$(number))
 TOOLS := $(patsubst %.c,$(B)/%,$(wildcard tests/tools/*.c))
 BENCH := $(patsubst %.c,$(O)/%,$(wildcard tests/bench/*.c))
 
@@ -62,15 +65,28 @@ $(B)/%.skel.h: $(B)/%.bpf.o
 	$(call say,SKEL,$@)
 	$(Q)$(BPFTOOL) gen skeleton $< name $(notdir $*)_programs >$@
 
-# The workloads are ordinary programs, built as distributions build them: optimised, without frame pointers.
+# The workloads are ordinary programs, built as distributions build them: optimised, without frame pointers. One that
+# needs other flags says so in a comment of one line, "FLAGS: …".
+WORKLOAD_CFLAGS := -O2 -g -fomit-frame-pointer -Wall -Wextra -Wno-unused-parameter -D_GNU_SOURCE
+own_flags = $$(sed -nE 's,^(/\*|//) FLAGS: ([^*]*).*,\2,p' $<)
+
 $(O)/tests/workloads/%: tests/workloads/%.c
 	$(call say,CC,$@)
-	$(Q)mkdir -p $(@D) && $(CC) -O2 -g -fomit-frame-pointer -Wall -Wextra -Wno-unused-parameter -D_GNU_SOURCE \
-		$(if $(filter lib%,$(notdir $@)),-shared -fPIC) -o $@ $< -lm -lpthread -ldl
+	$(Q)mkdir -p $(@D) && $(CC) $(WORKLOAD_CFLAGS) $(if $(filter lib%,$(notdir $@)),-shared -fPIC) $(own_flags) \
+		-o $@ $< -lm -lpthread -ldl
 
 $(O)/tests/workloads/%: tests/workloads/%.cc
 	$(call say,CXX,$@)
-	$(Q)mkdir -p $(@D) && g++ -O2 -g -fomit-frame-pointer -Wall -Wextra -o $@ $< -lpthread
+	$(Q)mkdir -p $(@D) && g++ -O2 -g -fomit-frame-pointer -Wall -Wextra $(own_flags) -o $@ $< -lpthread
+
+$(O)/tests/workloads/%: tests/workloads/%.rs
+	$(call say,RUSTC,$@)
+	$(Q)mkdir -p $(@D) && $(RUSTC) $(own_flags) -o $@ $<
+
+# Two hundred libraries, each with a function of its own name.
+$(O)/tests/workloads/numbered/lib%: tests/workloads/libnumbered.c
+	$(if $(filter 000,$*),$(call say,CC,$(@D)/lib000 … lib199))
+	$(Q)mkdir -p $(@D) && $(CC) $(WORKLOAD_CFLAGS) -shared -fPIC -DNUMBER=$* $(own_flags) -o $@ $<
 
 $(B)/libexec/kiln/demo-workload: tests/workloads/demo-workload.c
 	$(call say,CC,$@)

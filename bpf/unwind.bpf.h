@@ -302,6 +302,12 @@ static __always_inline int walk_put_frame(struct walk_context *context, __u32 in
 
 /* ---- one frame ---- */
 
+static __always_inline __u32 walk_end_at_root(struct walk *walk)
+{
+	walk->memo_step = MEMO_ROOT;
+	return STACK_COMPLETE;
+}
+
 /* Applies a rule: pc, sp and bp become the caller's. Returns STACK_ENDS when the walk goes on, else why it
  * ends. */
 static __always_inline __u32 walk_apply_rule(struct walk *walk, void *table, __u32 rule)
@@ -328,7 +334,7 @@ static __always_inline __u32 walk_apply_rule(struct walk *walk, void *table, __u
 	else if (cfa_kind == UNWIND_CFA_RBP)
 		cfa = walk->bp + (__s64)cfa_offset;
 	else if (cfa_kind == UNWIND_ROOT)
-		return STACK_COMPLETE;
+		return walk_end_at_root(walk);
 	else if (cfa_kind == UNWIND_FULL)
 		return walk_apply_full(walk, kinds, cfa_offset, rbp_offset, chunk[inside + 3]);
 	else if (cfa_kind == UNWIND_SIGNAL)
@@ -435,8 +441,11 @@ static __always_inline __u32 walk_one_frame(__u32 index, struct walk_context *co
 	__u64 shift = index && walk->is_exact;
 	__u32 end;
 
-	if (context->memo && !shift && memo_adopt(context, index))
-		return STACK_ENDS;
+	if (context->memo && !shift) {
+		end = memo_adopt(context, index);
+		if (end != STACK_NO_RULE)
+			return end;
+	}
 	if (!walk_find_code(walk)) {
 		walk->unknown_pc = walk->pc - !walk->is_exact;
 		if (index)
@@ -460,7 +469,7 @@ static __always_inline __u32 walk_one_frame(__u32 index, struct walk_context *co
 	walk->memo_step = MEMO_NEVER;
 	end = walk_leave_module(walk, offset);
 	/* What a signal has interrupted is looked up elsewhere than what returns there. */
-	if (end == STACK_ENDS && walk->memo_step && !shift)
+	if (walk->memo_step && (end == STACK_ENDS || walk->memo_step == MEMO_ROOT) && !shift)
 		memo_set_step(context, index);
 	return end;
 }

@@ -20,8 +20,9 @@
 #define MEMO_SAME	  1 /* in rbp */
 #define MEMO_ZERO	  2 /* undefined */
 #define MEMO_SAVED	  3
-#define MEMO_KIND	  3
-#define MEMO_LEAF	  4 /* looked up at pc itself */
+#define MEMO_ROOT	  4 /* there is no caller */
+#define MEMO_KIND	  7
+#define MEMO_LEAF	  8 /* looked up at pc itself */
 #define MEMO_OFFSET_SHIFT 8
 
 /* Frames of the last walk that are passed by, at most, for one frame of this one. */
@@ -94,7 +95,7 @@ static __always_inline void memo_put(struct walk_context *context, __u64 pc, __u
 	walk->memo_made++;
 }
 
-/* After its step, by a plain rule. */
+/* After its step, by a plain rule or the root's. */
 static __always_inline void memo_set_step(struct walk_context *context, __u32 index)
 {
 	struct walk *walk = context->walk;
@@ -112,7 +113,7 @@ static __always_inline const struct memo_frame *memo_find(struct walk_context *c
 	__u32 at = walk->memo_at;
 
 	for (int i = 0; i < MEMO_SEEK_STEPS; i++) {
-		if (at + 1 >= walk->memo_count)
+		if (at >= walk->memo_count)
 			return NULL;
 		old = memo_get(context->memo, walk->memo_turn, at);
 		if (old->sp >= walk->sp)
@@ -163,23 +164,30 @@ static __always_inline int memo_is_unchanged(struct walk_context *context, const
 	return !walk_read_word(walk, cfa + offset, &word) && word == next->bp;
 }
 
-/* Takes the step from the memo; 0: walk it. */
-static __always_inline int memo_adopt(struct walk_context *context, __u32 index)
+/* Takes the step from the memo, and says what it leads to; STACK_NO_RULE: to nothing, walk it. */
+static __always_inline __u32 memo_adopt(struct walk_context *context, __u32 index)
 {
-	const struct memo_frame *old, *next;
+	const struct memo_frame *old, *next = NULL;
 	struct walk *walk = context->walk;
 
 	old = memo_find(context, index);
 	if (!old)
-		return 0;
-	next = memo_get(context->memo, walk->memo_turn, walk->memo_at + 1);
-	if (!memo_is_unchanged(context, old, next) || !walk_put_frame(context, index, old->frame))
-		return 0;
+		return STACK_NO_RULE;
+	if ((old->step & MEMO_KIND) != MEMO_ROOT) {
+		if (walk->memo_at + 1 >= walk->memo_count)
+			return STACK_NO_RULE;
+		next = memo_get(context->memo, walk->memo_turn, walk->memo_at + 1);
+		if (!memo_is_unchanged(context, old, next))
+			return STACK_NO_RULE;
+	}
+	if (!walk_put_frame(context, index, old->frame))
+		return STACK_NO_RULE;
 	memo_put(context, old->pc, old->sp, old->bp, old->step, old->frame);
-	walk_go_on(walk, next->pc, next->sp, next->bp);
-	walk->memo_at++;
 	walk->adopted++;
-	return 1;
+	if (!next)
+		return STACK_COMPLETE;
+	walk->memo_at++;
+	return walk_go_on(walk, next->pc, next->sp, next->bp);
 }
 
 #endif

@@ -3,9 +3,11 @@
 BUILD_PACKAGES := make gcc libc6-dev clang bpftool libbpf-dev libelf-dev libdw-dev libncurses-dev libiberty-dev \
 	libsqlite3-dev libjansson-dev libcap-dev
 TEST_PACKAGES := g++ libcmocka-dev clang-format binutils elfutils tmux python3 sudo procps redis-server redis-tools sqlite3 \
-	linux-perf qemu-system-x86 busybox-static cpio strace gdb fzf libjemalloc2 libtcmalloc-minimal4 libmimalloc2.0
-SOAK_PACKAGES := debootstrap llvm-14-dev
+	linux-perf qemu-system-x86 busybox-static cpio strace gdb fzf libjemalloc2 libtcmalloc-minimal4 libmimalloc2.0 \
+	rustc golang-go
+SOAK_PACKAGES := debootstrap llvm-14-dev nginx-light nodejs
 BENCH_PACKAGES := heaptrack bpftrace
+FUZZ_PACKAGES := libclang-rt-14-dev
 
 # Under sudo, packages are installed and processes attached as root, but everything is compiled as the user who typed.
 AS_USER := $(if $(SUDO_UID),$(if $(filter 0,$(shell id -u)),setpriv --reuid=$(SUDO_UID) --regid=$(SUDO_GID) --init-groups))
@@ -26,7 +28,7 @@ define install_packages
 	fi
 endef
 
-.PHONY: setup setup-test demo test check lint format soak bench install uninstall clean help
+.PHONY: setup setup-test demo test check lint format soak bench fuzz install uninstall clean help
 setup: ## install the packages that building needs (apt; as root or with sudo)
 	$(call install_packages,$(BUILD_PACKAGES))
 
@@ -67,6 +69,22 @@ bench: setup-test ## ratios against peers in one run; results belong into docs/b
 	$(call install_packages,$(BENCH_PACKAGES))
 	@$(AS_USER) $(MAKE) --no-print-directory -j$(shell nproc) test-programs
 	@O=$(O) tests/bench/run.py
+
+# What is new goes below $(O)/fuzz; what is worth keeping, into tests/fuzz/corpus (libFuzzer: -merge=1), where
+# test_walker_corpus runs it.
+FUZZ_SECONDS ?= 60
+FUZZ_SOURCES := tests/fuzz/fuzz_walker.c bpf/tables.c base/error.c
+$(O)/fuzz/fuzz_walker: $(FUZZ_SOURCES) $(wildcard tests/fuzz/*.h bpf/*.h base/*.h)
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D)/corpus && $(CLANG) -std=gnu11 -O1 -g -Wall -Wextra -Werror -Wno-unused-parameter \
+		-D_GNU_SOURCE -I. -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
+		-o $@ $(FUZZ_SOURCES) -lbpf
+
+fuzz: ## the walker on garbage, under libFuzzer for FUZZ_SECONDS (60); what breaks it is in build/fuzz
+	$(call install_packages,$(BUILD_PACKAGES) $(FUZZ_PACKAGES))
+	@$(AS_USER) $(MAKE) --no-print-directory $(O)/fuzz/fuzz_walker
+	@$(AS_USER) $(O)/fuzz/fuzz_walker -max_len=2048 -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 -verbosity=0 \
+		-artifact_prefix=$(O)/fuzz/ $(O)/fuzz/corpus tests/fuzz/corpus
 
 install: all ## install below $(DESTDIR)$(prefix)
 	install -D -m 755 $(O)/kiln $(DESTDIR)$(prefix)/bin/kiln

@@ -1,10 +1,12 @@
 #!/usr/bin/python3
 """make soak: the long figures; prints a markdown table for each and ends with 1 when one is not what was promised.
 
-usage: run.py [--write] [--seconds N] [--kills N] [--test-inside] [NAME…]
-names: redis clang kills perf debootstrap (all of them when none is given)
+usage: run.py [--write] [--seconds N] [--kills N] [--samples N] [--row NAME]… [--test-inside] [NAME…]
+names: redis clang kills perf complete debootstrap (all of them when none is given)
 --seconds  how long redis and clang are watched (600)
 --kills    how many random kills (100)
+--samples  complete: how many samples of each program (30000)
+--row      complete: this program only; may be given several times
 --test-inside  debootstrap: also `make test` in the fresh system, not only `make demo`
 --write    put the results into docs/soak.md
 """
@@ -27,6 +29,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "bench"))
 import measure as m  # noqa: E402
 from measure import h  # noqa: E402
+import complete  # noqa: E402
 import test_real_programs as real  # noqa: E402
 
 DOCUMENT = os.path.join(h.ROOT, "docs/soak.md")
@@ -407,6 +410,13 @@ def soak_perf(options):
         ["target", "samples", "the five largest ranges", "verdict"], lines), good
 
 
+# ---- complete stacks ----
+
+def soak_complete(options):
+    """One row a program, perf's stack copies beside it."""
+    return complete.soak_complete(options, note)
+
+
 # ---- a fresh system ----
 
 INSIDE = """set -e
@@ -498,7 +508,7 @@ def soak_debootstrap(options):
 
 
 PARTS = {"redis": soak_redis, "clang": soak_clang, "kills": soak_kills, "perf": soak_perf,
-         "debootstrap": soak_debootstrap}
+         "complete": soak_complete, "debootstrap": soak_debootstrap}
 
 
 def main():
@@ -507,6 +517,8 @@ def main():
     parser.add_argument("--seconds", type=int, default=600)
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=int(time.time()))
+    parser.add_argument("--samples", type=int, default=30000)
+    parser.add_argument("--row", action="append", choices=complete.rows(), metavar="NAME")
     parser.add_argument("--test-inside", action="store_true")
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(PARTS))
     options = parser.parse_args()

@@ -552,6 +552,7 @@ static void test_mappings_of_another_program(void **state)
 static void test_table_comes_and_goes(void **state)
 {
 	struct target target;
+	uint64_t missing;
 
 	require_root();
 	target = target_start(target_burn);
@@ -559,8 +560,13 @@ static void test_table_comes_and_goes(void **state)
 	publish_all(target.pid);
 	assert_ok(collector_remove_table(seen.collector, MODULE_FIRST_FILE));
 	assert_ok(collector_remove_table(seen.collector, MODULE_FIRST_FILE));
+	missing = collector_read_missing(seen.collector, MODULE_FIRST_FILE);
 	collect_samples(20);
 	assert_int_equal(seen.ends[STACK_NO_TABLE], seen.samples);
+	/* Each of them was counted. */
+	assert_true(collector_read_missing(seen.collector, MODULE_FIRST_FILE) >= missing + seen.samples);
+	assert_int_equal(collector_read_missing(seen.collector, MODULE_LIMIT - 1), 0);
+	assert_int_equal(collector_read_missing(seen.collector, MODULE_LIMIT), 0);
 	collect_end();
 	target_end(&target);
 }

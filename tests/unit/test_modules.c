@@ -684,9 +684,43 @@ static void test_kernel_symbols(void **state)
 	close(fd);
 }
 
+/* No piece is so large that others wait for long, and together they are the text. */
+static void test_kernel_names_in_pieces(void **state)
+{
+	_cleanup_close_ int fd = -1, whole = -1;
+	struct kernel_text *text = NULL;
+	static char a[1 << 20], b[1 << 20];
+	unsigned pieces = 0;
+	int first;
+
+	kernel_text_destroy(NULL);
+	if (!privileges_has(CAP_SYSLOG))
+		skip();
+	assert_null(kernel_text_open(&text));
+	while (fd < 0) {
+		assert_in_range(pieces, 0, 10000);
+		assert_null(kernel_text_read(text, &fd));
+		pieces++;
+	}
+	kernel_text_destroy(text);
+	assert_true(pieces > 4);
+	assert_null(modules_open_kernel(&whole));
+	/* Its end may change meanwhile: programs of BPF are in it. */
+	assert_int_equal(pread(fd, a, sizeof(a), 0), sizeof(a));
+	assert_int_equal(pread(whole, b, sizeof(b), 0), sizeof(b));
+	assert_memory_equal(a, b, sizeof(a));
+	assert_int_equal(pwrite(fd, "x", 1, 0), -1);
+	/* Given up in the middle: nothing is left. */
+	assert_null(kernel_text_open(&text));
+	assert_null(kernel_text_read(text, &first));
+	assert_int_equal(first, -1);
+	kernel_text_destroy(text);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_kernel_names_in_pieces),
 		cmocka_unit_test(test_own_program_and_vdso),
 		cmocka_unit_test(test_offsets_are_file_offsets),
 		cmocka_unit_test(test_dlopen_and_dlclose),
