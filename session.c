@@ -167,6 +167,9 @@ void session_update_facts(struct session *session)
 		counters_sum(session->counters, &counters);
 	facts.probe_hits = counters.attempts;
 	facts.probe_ns_total = counters.program_ns;
+	facts.frames = counters.frames;
+	facts.memo_frames = counters.adopted;
+	facts.memo_wrong = counters.memo_wrong;
 	measure_cpu(session);
 	profile_get_totals(session->source.profile, &totals);
 	session->hz_delivered = session->target_cpu_ns > 100000000u

@@ -79,7 +79,7 @@ struct cpu_counters {
 	__u64 unknown_pc; /* walks that met a pc in no known mapping */
 	__u64 frames;	  /* of user stacks */
 	__u64 adopted;	  /* of them: taken from the memo of the thread's last stack, proved unchanged */
-	__u64 memo_wrong; /* stacks that were another one by the memo; only when that is checked: always 0 */
+	__u64 memo_wrong; /* stacks that were another one by the memo, where that is checked: 0 */
 	__u64 reserved[7];
 };
 

@@ -46,14 +46,14 @@ struct table_header {
 #define TABLE_ROW_RULE(row)	((row) & (TABLE_RULES_MAX - 1))
 
 enum unwind_cfa {
-	UNWIND_GAP,	    /* no FDE covers this: frame pointer where that is plausible, else STACK_NO_RULE */
-	UNWIND_ROOT,	    /* the return address is undefined: the stack is complete here */
+	UNWIND_GAP,  /* no FDE covers this: frame pointer where that is plausible, else STACK_NO_RULE */
+	UNWIND_ROOT, /* the return address is undefined: the stack is complete here */
 	UNWIND_UNSUPPORTED, /* a rule that the walker does not know: STACK_NO_RULE */
 	UNWIND_CFA_RSP,	    /* CFA = rsp + cfa_offset */
 	UNWIND_CFA_RBP,	    /* CFA = rbp + cfa_offset */
-	UNWIND_SIGNAL,	    /* what was interrupted stands in the ucontext: its registers (gregs, r8 first, in the
-			       kernel's order of struct sigcontext) begin at rsp + cfa_offset */
-	UNWIND_FULL,	    /* all that is rare: struct unwind_rule says how */
+	UNWIND_SIGNAL, /* what was interrupted stands in the ucontext: its registers (gregs, r8 first, in the
+			  kernel's order of struct sigcontext) begin at rsp + cfa_offset */
+	UNWIND_FULL,   /* all that is rare: struct unwind_rule says how */
 	UNWIND_CFA_KINDS,
 };
 
@@ -74,15 +74,20 @@ enum unwind_ra {
 	UNWIND_RA_KINDS,
 };
 
-/* flags of FULL: without UNWIND_DEREF the CFA is base + cfa_offset, with it *(base + cfa_offset) + extra; with
- * UNWIND_INDEXED, too, 8 * the register in the high four bits is added to the address that is read. */
+/* flags of FULL: without UNWIND_DEREF the CFA is base + cfa_offset, with it *(base + cfa_offset) + extra;
+ * with UNWIND_INDEXED, too, 8 * the register in the high four bits is added to the address that is read. */
 #define UNWIND_DEREF	   1
 #define UNWIND_INDEXED	   2
 #define UNWIND_INDEX_SHIFT 4
 
+/* Of the plain kinds, in modules where a frame is found by rbx that is no top frame (the dynamic linker's
+ * _dl_runtime_resolve): the caller's rbx is at CFA + extra or, without extra, as before. */
+#define UNWIND_TRACKS_RBX 4
+
 #define UNWIND_REGISTERS 16
-/* Registers by their DWARF numbers, 0 to 15. Others than rsp and rbp are known in the top frame, and in one that
- * a signal interrupted: elsewhere a rule that needs one ends as STACK_BAD_CFA. */
+/* Registers by their DWARF numbers, 0 to 15. Others than rsp and rbp are known in the top frame, and in one
+ * that a signal interrupted; rbx, too, where it was tracked: elsewhere a rule that needs one ends as
+ * STACK_BAD_CFA. */
 struct unwind_rule {
 	__u8 cfa; /* enum unwind_cfa */
 	__u8 rbp; /* enum unwind_rbp */
@@ -91,10 +96,9 @@ struct unwind_rule {
 	__u8 sp; /* 0: the caller's rsp is the CFA; else 1 + the register that holds it (longjmp) */
 	__s32 cfa_offset;
 	__s32 rbp_offset;
-	/* FULL only: */
-	__u8 base;   /* register */
-	__u8 flags;  /* UNWIND_DEREF, UNWIND_INDEXED */
-	__s16 extra; /* see flags and enum unwind_ra: at most one of the two uses it */
+	__u8 base;   /* FULL only: register */
+	__u8 flags;  /* FULL: UNWIND_DEREF, UNWIND_INDEXED; else 0 or UNWIND_TRACKS_RBX */
+	__s16 extra; /* see flags and enum unwind_ra: at most one of them uses it */
 };
 
 #endif

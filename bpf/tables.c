@@ -58,8 +58,11 @@ static struct error *table_check_header(const struct table_header *header, size_
 
 static bool is_rule_plain(const struct unwind_rule *rule)
 {
-	return !rule->ra && !rule->sp && !rule->base && !rule->flags && !rule->extra &&
-	       rule->rbp <= UNWIND_RBP_UNDEFINED;
+	bool is_tracking = rule->flags == UNWIND_TRACKS_RBX &&
+			   (rule->cfa == UNWIND_CFA_RSP || rule->cfa == UNWIND_CFA_RBP);
+
+	return !rule->ra && !rule->sp && !rule->base && rule->rbp <= UNWIND_RBP_UNDEFINED &&
+	       (is_tracking || (!rule->flags && !rule->extra));
 }
 
 /* That each register has a number is enough for the walker; what makes no sense ends as a broken stack. */

@@ -62,6 +62,8 @@ struct walk {
 	__u32 is_exact; /* pc is no return address, but what was interrupted: the top frame, and by a signal
 			 */
 	__u32 is_by_pointer; /* the last step was by frame pointer */
+	__u32 has_rbx;	     /* rbx is the frame's; of the top frame it is among the registers */
+	__u64 rbx;
 	/* What a step without a rule reads: the code at pc, before a return address, two words of the stack.
 	 */
 	__u64 code[2], call, words[2];
@@ -308,6 +310,18 @@ static __always_inline __u32 walk_end_at_root(struct walk *walk)
 	return STACK_COMPLETE;
 }
 
+/* The memo does not know of rbx: such steps are walked. */
+static __always_inline void walk_track_rbx(struct walk *walk, __u64 cfa, __s16 offset)
+{
+	walk->memo_step = MEMO_NEVER;
+	if (walk->is_exact) {
+		walk->rbx = walk->registers[3];
+		walk->has_rbx = 1;
+	}
+	if (offset)
+		walk->has_rbx = !walk_read_word(walk, cfa + (__s64)offset, &walk->rbx);
+}
+
 /* Applies a rule: pc, sp and bp become the caller's. Returns STACK_ENDS when the walk goes on, else why it
  * ends. */
 static __always_inline __u32 walk_apply_rule(struct walk *walk, void *table, __u32 rule)
@@ -361,6 +375,10 @@ static __always_inline __u32 walk_apply_rule(struct walk *walk, void *table, __u
 	} else {
 		walk->memo_step = MEMO_SAME;
 	}
+	if (chunk[inside + 3])
+		walk_track_rbx(walk, cfa, (__s16)(chunk[inside + 3] >> 16));
+	else
+		walk->has_rbx = 0;
 	return walk_go_on(walk, pc, cfa, bp);
 }
 
@@ -529,6 +547,7 @@ static __always_inline void walk_start(struct walk *walk, __u64 pc, __u64 sp, __
 	walk->bp = bp;
 	walk->is_exact = 1;
 	walk->is_by_pointer = 0;
+	walk->has_rbx = 0;
 	walk->unknown_pc = 0;
 	walk->mapping.start = 0;
 	walk->mapping.end = 0;

@@ -187,6 +187,7 @@ static __always_inline __u32 memo_adopt(struct walk_context *context, __u32 inde
 	if (!next)
 		return STACK_COMPLETE;
 	walk->memo_at++;
+	walk->has_rbx = 0;
 	return walk_go_on(walk, next->pc, next->sp, next->bp);
 }
 

@@ -18,6 +18,8 @@ static __always_inline int walk_get_register(const struct walk *walk, __u32 numb
 		*ret = walk->sp;
 	else if (number == 6)
 		*ret = walk->bp;
+	else if (number == 3 && walk->has_rbx && !walk->is_exact)
+		*ret = walk->rbx;
 	else if (walk->is_exact)
 		*ret = walk->registers[number & (UNWIND_REGISTERS - 1)];
 	else
@@ -43,6 +45,7 @@ walk_global __u32 walk_leave_signal(struct walk *walk, __u64 gregs)
 	walk->bp = walk->registers[6];
 	walk->is_exact = 1;
 	walk->is_by_pointer = 0;
+	walk->has_rbx = 0;
 	return walk->pc ? STACK_ENDS : STACK_COMPLETE;
 }
 
@@ -109,10 +112,17 @@ walk_global __u32 walk_apply_full(struct walk *walk, __u32 kinds, __s32 cfa_offs
 		return STACK_UNREADABLE;
 	}
 	end = walk_find_full_bp(walk, kinds >> 8 & 0xff, rbp_offset, cfa, &bp);
+	walk->has_rbx = 0;
 	return end == STACK_ENDS ? walk_go_on(walk, pc, sp, bp) : end;
 }
 
 /* ---- without a rule ---- */
+
+/* mov $15, %rax; syscall: how C libraries and Go come back from a signal handler. */
+static __always_inline int walk_is_restorer(const __u64 code[2])
+{
+	return code[0] == 0x0f0000000fc0c748ull && (code[1] & 0xff) == 0x05;
+}
 
 /* Whether a return to this address is one: in code that may be executed, behind a call. Nothing is behind the
  * code of a trampoline; whose return it is is found out later. */
@@ -129,16 +139,12 @@ static __always_inline int walk_is_return(struct walk *walk, __u64 pc)
 	if (walk_read_code(&walk->call, sizeof(walk->call), pc - sizeof(walk->call)))
 		return 0;
 	/* call rel32, or by register or memory: ff /2, with what its address needs behind it */
-	return code[3] == 0xe8 || (code[6] == 0xff && (code[7] & 0x38) == 0x10) ||
-	       (code[5] == 0xff && (code[6] & 0x38) == 0x10) ||
-	       (code[4] == 0xff && (code[5] & 0x38) == 0x10) ||
-	       (code[2] == 0xff && (code[3] & 0x38) == 0x10) || (code[1] == 0xff && (code[2] & 0x38) == 0x10);
-}
-
-/* mov $15, %rax; syscall: how C libraries and Go come back from a signal handler. */
-static __always_inline int walk_is_restorer(const __u64 code[2])
-{
-	return code[0] == 0x0f0000000fc0c748ull && (code[1] & 0xff) == 0x05;
+	if (code[3] == 0xe8 || (code[6] == 0xff && (code[7] & 0x38) == 0x10) ||
+	    (code[5] == 0xff && (code[6] & 0x38) == 0x10) || (code[4] == 0xff && (code[5] & 0x38) == 0x10) ||
+	    (code[2] == 0xff && (code[3] & 0x38) == 0x10) || (code[1] == 0xff && (code[2] & 0x38) == 0x10))
+		return 1;
+	/* A handler returns to the restorer, which nobody calls. */
+	return !walk_read_code(walk->code, sizeof(walk->code), pc) && walk_is_restorer(walk->code);
 }
 
 /* How many words lie on top of the stack before the return address, in the top frame, at the first and the
@@ -193,6 +199,7 @@ walk_global __u32 walk_leave_by_pointer(struct walk *walk, __u32 reason)
 
 	if (!walk)
 		return STACK_NO_RULE; /* never: for the verifier */
+	walk->has_rbx = 0;
 	if (walk_read_code(walk->code, sizeof(walk->code), walk->pc))
 		walk->code[0] = 0; /* no instruction that is looked for */
 	else if (walk_is_restorer(walk->code))

@@ -65,6 +65,8 @@ struct facts {
 	double self_cpu_s;   /* of all kiln processes */
 	uint64_t probe_hits;
 	uint64_t probe_ns_total;
+	uint64_t frames, memo_frames; /* of user stacks; of them: proved unchanged instead of walked */
+	uint64_t memo_wrong;	      /* stacks that the memo had wrong, where that is checked: 0 */
 	enum exit_kind exit_kind;
 	int exit_value;
 	bool uses_cpu_clock;	     /* cpu-clock, not hardware cycles */

@@ -95,25 +95,17 @@ const size_t snapshot_schema_count = sizeof(snapshot_schema) / sizeof(*snapshot_
 	}
 
 const struct meta_field snapshot_meta[] = {
-	FACT(META_UINT32, pid),
-	FACT(META_TEXT, comm),
-	FACT(META_TEXT, exe),
-	FACT(META_TEXT, cmdline),
-	FACT(META_TEXT, host),
-	FACT(META_TEXT, kernel),
-	FACT(META_TEXT, version),
-	FACT(META_UINT64, start_unix_ns),
-	FACT(META_UINT64, duration_ns),
-	FACT(META_REAL, hz_requested),
-	FACT(META_REAL, target_cpu_s),
-	FACT(META_REAL, self_cpu_s),
-	FACT(META_UINT64, probe_hits),
-	FACT(META_UINT64, probe_ns_total),
-	FACT(META_EXIT, exit_kind),
-	FACT(META_INT, exit_value),
-	FACT(META_BOOL, uses_cpu_clock),
-	FACT(META_TEXT, heap_why),
-	FACT(META_BOOL, is_rescued),
+	FACT(META_UINT32, pid),		FACT(META_TEXT, comm),
+	FACT(META_TEXT, exe),		FACT(META_TEXT, cmdline),
+	FACT(META_TEXT, host),		FACT(META_TEXT, kernel),
+	FACT(META_TEXT, version),	FACT(META_UINT64, start_unix_ns),
+	FACT(META_UINT64, duration_ns), FACT(META_REAL, hz_requested),
+	FACT(META_REAL, target_cpu_s),	FACT(META_REAL, self_cpu_s),
+	FACT(META_UINT64, probe_hits),	FACT(META_UINT64, probe_ns_total),
+	FACT(META_UINT64, frames),	FACT(META_UINT64, memo_frames),
+	FACT(META_UINT64, memo_wrong),	FACT(META_EXIT, exit_kind),
+	FACT(META_INT, exit_value),	FACT(META_BOOL, uses_cpu_clock),
+	FACT(META_TEXT, heap_why),	FACT(META_BOOL, is_rescued),
 };
 const size_t snapshot_meta_count = sizeof(snapshot_meta) / sizeof(*snapshot_meta);
 

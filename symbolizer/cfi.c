@@ -24,6 +24,7 @@
 #define PLT_SLOTS_MAX (1u << 20)
 
 static const struct unwind_rule rule_gap = {.cfa = UNWIND_GAP};
+static const struct unwind_rule rule_root = {.cfa = UNWIND_ROOT};
 static const struct unwind_rule rule_unsupported = {.cfa = UNWIND_UNSUPPORTED};
 
 /* Everything that is open while a table is built. */
@@ -39,6 +40,7 @@ struct table_build {
 	uint64_t work_left; /* bytes of CFA programs */
 	uint64_t rows_left;
 	uint64_t plt_rows_left;
+	bool wants_rbx, tracks_rbx; /* cfi_rule.h */
 	enum table_status status;
 	char why[CFI_WHY_LENGTH];
 };
@@ -116,6 +118,9 @@ static struct error *append_frame(struct table_build *build, const struct cfi_fd
 		return NULL;
 	*ret_end = frame_end < fde_end ? frame_end : fde_end;
 	rule = cfi_rule_from_frame(frame);
+	build->wants_rbx |= cfi_rule_needs_rbx(&rule);
+	if (build->tracks_rbx)
+		cfi_rule_track_rbx(frame, &rule);
 	return append_rows(build, fde, begin, *ret_end, &rule);
 }
 
@@ -123,9 +128,15 @@ static struct error *append_fde(struct table_build *build, const struct cfi_fde 
 {
 	uint64_t fde_end = fde->address + fde->length;
 	uint64_t next = fde->address;
-	struct error *error;
+	struct error *error = NULL;
 
-	for (uint64_t at = fde->address; at < fde_end; at = next) {
+	if (fde->is_entry) {
+		error = table_writer_append(&build->writer, fde->offset, &rule_root);
+		next = fde_end;
+	}
+	if (error)
+		return error;
+	for (uint64_t at = next; at < fde_end; at = next) {
 		uint64_t cost = fde->program_bytes + 1;
 
 		if (build->work_left < cost || !build->rows_left) {
@@ -150,7 +161,7 @@ static struct error *append_fde(struct table_build *build, const struct cfi_fde 
 	return table_writer_append(&build->writer, fde->offset + fde->length, &rule_gap);
 }
 
-static struct error *build_rows(struct table_build *build)
+static struct error *build_rows_once(struct table_build *build)
 {
 	uint64_t section_bytes = build->debug_frame.worth_bytes;
 	struct error *error = table_writer_init(&build->writer);
@@ -162,6 +173,21 @@ static struct error *build_rows(struct table_build *build)
 	build->plt_rows_left = 2 * PLT_SLOTS_MAX;
 	for (size_t i = 0; !error && i < build->fdes.list.count; i++)
 		error = append_fde(build, &build->fdes.list.items[i]);
+	return error;
+}
+
+/* Anew where rbx is wanted: hardly any module but the dynamic linker. */
+static struct error *build_rows(struct table_build *build)
+{
+	struct cfi_figures figures = build->figures;
+	struct error *error = build_rows_once(build);
+
+	if (!error && build->wants_rbx) {
+		table_writer_deinit(&build->writer);
+		build->figures = figures;
+		build->tracks_rbx = true;
+		error = build_rows_once(build);
+	}
 	return build_blame(build, error);
 }
 
@@ -223,6 +249,7 @@ static struct error *open_debug_frame(struct table_build *build)
 static struct error *build_open(struct table_build *build, int module_fd)
 {
 	struct error *error;
+	GElf_Ehdr header;
 
 	elf_version(EV_CURRENT);
 	build->elf = elf_begin(module_fd, ELF_C_READ_MMAP, NULL);
@@ -236,6 +263,8 @@ static struct error *build_open(struct table_build *build, int module_fd)
 	error = open_eh_frame(build);
 	if (!error)
 		error = open_debug_frame(build);
+	if (!error && build->status == TABLE_OK && gelf_getehdr(build->elf, &header) && header.e_entry)
+		error = cfi_fdes_add_entry(&build->fdes, &build->segments, header.e_entry);
 	build->figures.fdes = build->fdes.list.count;
 	build->figures.refused_fdes = build->fdes.refused;
 	return error;

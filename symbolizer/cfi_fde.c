@@ -1,5 +1,8 @@
 #include "symbolizer/cfi_fde.h"
 
+/* ld.so's _start and _dl_start_user take 90 bytes. */
+#define ENTRY_BYTES_MAX 256
+
 #include "symbolizer/cfi_pointer.h"
 
 #include <dwarf.h>
@@ -255,6 +258,47 @@ struct error *cfi_fdes_merge(struct cfi_fdes *fdes, const struct cfi_fdes *other
 		qsort(merged.list.items, merged.list.count, sizeof(*merged.list.items), fde_compare);
 	cfi_fdes_deinit(fdes);
 	*fdes = merged;
+	return NULL;
+}
+
+/* The first whose end lies behind the offset. */
+static size_t find_behind(const struct cfi_fdes *fdes, uint64_t offset)
+{
+	size_t low = 0, high = fdes->list.count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		const struct cfi_fde *fde = &fdes->list.items[middle];
+
+		if (fde->offset + fde->length > offset)
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	return low;
+}
+
+struct error *cfi_fdes_add_entry(struct cfi_fdes *fdes, const struct segments *segments, uint64_t entry)
+{
+	const struct segment *segment = segments_find_address(segments, entry);
+	struct cfi_fde added = {.address = entry, .length = ENTRY_BYTES_MAX, .is_entry = true};
+	size_t at;
+
+	if (!segment || !segment->executable)
+		return NULL;
+	added.offset = entry - segment->address + segment->offset;
+	at = find_behind(fdes, added.offset);
+	if (at < fdes->list.count && fdes->list.items[at].offset <= added.offset)
+		return NULL;
+	if (added.length > segment->address + segment->length - entry)
+		added.length = segment->address + segment->length - entry;
+	if (at < fdes->list.count && fdes->list.items[at].offset - added.offset < added.length)
+		added.length = fdes->list.items[at].offset - added.offset;
+	if (!array_append(&fdes->list, added))
+		return out_of_memory();
+	memmove(&fdes->list.items[at + 1], &fdes->list.items[at],
+		(fdes->list.count - 1 - at) * sizeof(added));
+	fdes->list.items[at] = added;
 	return NULL;
 }
 

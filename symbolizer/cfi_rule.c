@@ -5,6 +5,7 @@
 #include <dwarf.h>
 
 /* DWARF numbers of the registers (System V ABI for AMD64, figure 3.36). */
+#define REGISTER_RBX		3
 #define REGISTER_RBP		6
 #define REGISTER_RSP		7
 #define REGISTER_RETURN_ADDRESS 16
@@ -335,6 +336,26 @@ struct cfi_rule cfi_rule_from_frame(Dwarf_Frame *frame)
 	if (is_signal ? read_signal(frame, return_address, &rule) : read_rule(frame, return_address, &rule))
 		return rule;
 	return (struct cfi_rule){.rule = rule_unsupported};
+}
+
+bool cfi_rule_needs_rbx(const struct cfi_rule *rule)
+{
+	return rule->rule.cfa == UNWIND_FULL && rule->rule.base == REGISTER_RBX;
+}
+
+void cfi_rule_track_rbx(Dwarf_Frame *frame, struct cfi_rule *rule)
+{
+	struct unwind_rule *plain = &rule->rule;
+	struct saved rbx;
+
+	if (plain->cfa != UNWIND_CFA_RSP && plain->cfa != UNWIND_CFA_RBP)
+		return;
+	rbx = read_saved(frame, REGISTER_RBX);
+	if (rbx.kind == SAVED_AT_CFA && rbx.offset && fits_s16(rbx.offset))
+		plain->extra = (int16_t)rbx.offset;
+	else if (rbx.kind != SAVED_SAME)
+		return;
+	plain->flags = UNWIND_TRACKS_RBX;
 }
 
 struct unwind_rule cfi_rule_at(const struct cfi_rule *rule, uint64_t address, uint64_t *ret_end)

@@ -22,6 +22,11 @@ struct cfi_rule {
 
 struct cfi_rule cfi_rule_from_frame(Dwarf_Frame *frame);
 
+/* Whether its CFA is found by rbx; then the rules of the functions that it calls should say where its rbx is.
+ */
+bool cfi_rule_needs_rbx(const struct cfi_rule *rule);
+void cfi_rule_track_rbx(Dwarf_Frame *frame, struct cfi_rule *rule);
+
 /* The rule at an address, and where it ends at the latest (of a PLT rule: inside of the slot). */
 struct unwind_rule cfi_rule_at(const struct cfi_rule *rule, uint64_t address, uint64_t *ret_end);
 

@@ -577,6 +577,8 @@ static struct error *set_facts(struct profile *profile)
 					 .self_cpu_s = 0.37,
 					 .probe_hits = totals.samples,
 					 .probe_ns_total = totals.samples * 1870,
+					 .frames = totals.samples * 14,
+					 .memo_frames = totals.samples * 9,
 					 .uses_cpu_clock = true,
 					 .heap_why = "the heap is not measured by this version",
 				 });

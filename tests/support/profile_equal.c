@@ -49,6 +49,7 @@ static bool same_facts(struct profile *a, struct profile *b, FILE *why)
 	CHECK(same_real(first.target_cpu_s, second.target_cpu_s));
 	CHECK(same_real(first.self_cpu_s, second.self_cpu_s));
 	CHECK(first.probe_hits == second.probe_hits && first.probe_ns_total == second.probe_ns_total);
+	CHECK(first.frames == second.frames && first.memo_frames == second.memo_frames);
 	CHECK(first.exit_kind == second.exit_kind && first.exit_value == second.exit_value);
 	CHECK(first.uses_cpu_clock == second.uses_cpu_clock && first.is_rescued == second.is_rescued);
 	return true;
