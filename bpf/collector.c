@@ -244,6 +244,9 @@ static int collector_configure(struct collector *collector, const struct collect
 	programs->rodata->config_wants_user = options->wants_user;
 	programs->rodata->config_wants_kernel = options->wants_kernel;
 	programs->rodata->config_wakeup_bytes = collector->ring_bytes / 4;
+	/* Where the kernel has no such tracepoint, a replaced mapping is noticed by its first unknown pc. */
+	if (libbpf_find_vmlinux_btf_id("vm_unmapped_area", BPF_TRACE_RAW_TP) < 0)
+		bpf_program__set_autoload(programs->progs.on_unmapped_area, false);
 	failure = bpf_map__set_max_entries(programs->maps.samples, (uint32_t)collector->ring_bytes);
 	if (!failure)
 		failure = bpf_map__set_max_entries(programs->maps.control, CONTROL_BYTES);
@@ -387,16 +390,21 @@ uint64_t collector_read_exec_count(const struct collector *collector)
 	return __atomic_load_n(&collector->life->exec_count, __ATOMIC_ACQUIRE);
 }
 
+uint64_t collector_read_remap_count(const struct collector *collector)
+{
+	return __atomic_load_n(&collector->life->remap_count, __ATOMIC_ACQUIRE);
+}
+
 uint64_t collector_read_fork_count(const struct collector *collector)
 {
 	return __atomic_load_n(&collector->life->fork_count, __ATOMIC_ACQUIRE);
 }
 
 struct error *collector_publish_mappings(struct collector *collector, const struct mapping *mappings,
-					 size_t count, uint64_t exec_count)
+					 size_t count, uint64_t exec_count, uint64_t remap_count)
 {
 	return mappings_publish(bpf_map__fd(collector->programs->maps.mappings), mappings, count, exec_count,
-				++collector->generation);
+				remap_count, ++collector->generation);
 }
 
 struct error *collector_publish_table(struct collector *collector, uint32_t module, int memfd)

@@ -58,12 +58,14 @@ struct shared_maps collector_get_shared_maps(const struct collector *collector);
 
 /* How often the target has called exec since the programs were attached. */
 uint64_t collector_read_exec_count(const struct collector *collector);
+/* How often memory was mapped where the published mappings had code. */
+uint64_t collector_read_remap_count(const struct collector *collector);
 /* Children of the target so far: CONTROL_FORK does not come for each when they are many. */
 uint64_t collector_read_fork_count(const struct collector *collector);
-/* Replaces all mappings. They are sorted by start and do not overlap; exec_count: read before the maps were.
+/* Replaces all mappings. They are sorted by start and do not overlap; the counts: read before the maps were.
  */
 struct error *collector_publish_mappings(struct collector *collector, const struct mapping *mappings,
-					 size_t count, uint64_t exec_count);
+					 size_t count, uint64_t exec_count, uint64_t remap_count);
 /* memfd: a sealed table (bpf/table.h), checked here in full; ERROR_BAD_FILE when it is none. Not taken. */
 struct error *collector_publish_table(struct collector *collector, uint32_t module, int memfd);
 /* The same in two steps, for several tables at once: publishing waits ~10 ms in the kernel, from 6.8 on once

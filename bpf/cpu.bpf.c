@@ -180,13 +180,16 @@ static __always_inline void sample_fill(struct bpf_perf_event_data *ctx, struct 
 		bp = regs->rbp;
 		pc = walk_undo_trap(&scratch->walk, regs->rip, sp);
 		walk_take_registers(&scratch->walk, regs);
+		/* A thread that ends has left its memory behind. */
+		if (!BPF_CORE_READ(bpf_get_current_task_btf(), mm))
+			pc = 0;
 	} else {
 		walk_take_registers(&scratch->walk, &ctx->regs);
 	}
 	if (pc || mode == SAMPLE_USER) {
 		user_stack_walk(scratch, counter, pc, sp, bp, kernel_count);
 	} else {
-		/* A worker that never returns to user space (io_uring): copy_thread() clears its registers.
+		/* Nor will a worker ever return to user space (io_uring): copy_thread() clears its registers.
 		 */
 		walk_start(&scratch->walk, 0, 0, 0, kernel_count);
 		scratch->walk.end = STACK_COMPLETE;
@@ -250,6 +253,23 @@ int on_cpu_sample(struct bpf_perf_event_data *ctx)
 }
 
 /* ---- the target's life ---- */
+
+/* Free addresses have been found for a mapping: where the published ones had code, that is gone (dlclose()
+ * and dlopen()). Before the mapping is made: no frame of the new code is taken for one of the old. Replacing
+ * by MAP_FIXED goes unseen. */
+SEC("tp_btf/vm_unmapped_area")
+int BPF_PROG(on_unmapped_area, unsigned long address, struct vm_unmapped_area_info *info)
+{
+	struct target_life *target = life_get();
+
+	if (bpf_get_current_pid_tgid() >> 32 != config_tgid || !target || address >= ~4095ull)
+		return 0;
+	if (!mappings_overlap(address, address + info->length))
+		return 0;
+	__sync_fetch_and_add(&target->remap_count, 1);
+	unknown_pc_send(address, bpf_ktime_get_ns());
+	return 0;
+}
 
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(on_exec, struct task_struct *task, int old_pid)

@@ -88,8 +88,8 @@ enum control_kind {
 	CONTROL_EXEC,
 	CONTROL_FORK,
 	CONTROL_EXIT,
-	CONTROL_UNKNOWN_PC,
-	CONTROL_HEAP_ROOM, /* the heap's maps are half full: value says which (enum heap_room_kind) */
+	CONTROL_UNKNOWN_PC, /* a pc in no mapping, or where a mapping has been replaced */
+	CONTROL_HEAP_ROOM,  /* the heap's maps are half full: value says which (enum heap_room_kind) */
 };
 
 struct control_record {
@@ -107,7 +107,8 @@ struct target_life {
 	__u64 fork_count;
 	__u64 control_lost;    /* control records that found their ring full */
 	__u64 unknown_sent_ns; /* when CONTROL_UNKNOWN_PC was sent last */
-	__u64 reserved[4];
+	__u64 remap_count;     /* memory was mapped where the published mappings had code: they are stale */
+	__u64 reserved[3];
 };
 
 /* ---- executable mappings of the target, sorted by start: inner array "mappings" ----
@@ -126,7 +127,7 @@ struct mapping_header {
 	__u64 exec_count; /* of the target when the mappings were read: differs = they are another program's
 			   */
 	__u64 generation;
-	__u64 reserved;
+	__u64 remap_count; /* of the target then: differs = one of them has been replaced */
 };
 
 #endif

@@ -31,6 +31,11 @@ struct signal_struct {
 /* include/linux/sched/signal.h: group_exit_code is what wait(2) will report */
 #define SIGNAL_GROUP_EXIT 0x00000004
 
+/* include/linux/mm.h: what a free range of addresses is looked for with */
+struct vm_unmapped_area_info {
+	unsigned long length;
+} RELOCATED;
+
 /* kernel/events/uprobes.c: the returns that a thread still owes to probes, newest first */
 struct return_instance {
 	unsigned long stack; /* address of the return address that was replaced */
@@ -42,6 +47,8 @@ struct uprobe_task {
 	struct return_instance *return_instances;
 } RELOCATED;
 
+struct mm_struct;
+
 struct task_struct {
 	int pid;
 	int tgid;
@@ -51,6 +58,7 @@ struct task_struct {
 	struct list_head thread_node;
 	struct sched_entity se;
 	struct uprobe_task *utask;
+	struct mm_struct *mm;
 } RELOCATED;
 
 #endif

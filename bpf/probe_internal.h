@@ -48,6 +48,7 @@ struct probe {
 	unsigned looks_due; /* after an exec, though nobody has met a pc in no mapping */
 	uint64_t last_refresh_ns, last_refresh_cost_ns;
 	uint64_t published_execs; /* exec count of the mappings that the walker has */
+	uint64_t published_remaps;
 	bool is_publish_due;
 	uint64_t told_forks;
 	size_t tables_ready, tables_total;

@@ -311,6 +311,7 @@ struct error *probe_refresh(struct probe *probe)
 {
 	/* Before the mappings: if an exec comes in between, the walker sees that they are not its. */
 	uint64_t exec_count = collector_read_exec_count(probe->collector);
+	uint64_t remap_count = collector_read_remap_count(probe->collector);
 	uint64_t used_ns = probe_clock_ns(CLOCK_PROCESS_CPUTIME_ID);
 	struct modules_change change;
 	struct error *error;
@@ -331,14 +332,17 @@ struct error *probe_refresh(struct probe *probe)
 		probe->refresh_ms = REFRESH_MOST_MS;
 	/* Kept until it has succeeded. The same mappings after an exec must be published too: the walker
 	 * follows none that were read before. */
-	probe->is_publish_due |= change.changed || exec_count != probe->published_execs;
+	probe->is_publish_due |= change.changed || exec_count != probe->published_execs ||
+				 remap_count != probe->published_remaps;
 	if (!probe->is_publish_due)
 		return NULL;
-	error = collector_publish_mappings(probe->collector, change.mappings, change.count, exec_count);
+	error = collector_publish_mappings(probe->collector, change.mappings, change.count, exec_count,
+					   remap_count);
 	probe->is_publish_due = error != NULL;
 	if (error)
 		return error;
 	probe->published_execs = exec_count;
+	probe->published_remaps = remap_count;
 	look_after_tables(probe, &change);
 	return NULL;
 }

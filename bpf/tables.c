@@ -299,10 +299,13 @@ struct error *table_remove(int tables_fd, uint32_t module)
 }
 
 struct error *mappings_publish(int mappings_fd, const struct mapping *mappings, size_t count,
-			       uint64_t exec_count, uint64_t generation)
+			       uint64_t exec_count, uint64_t remap_count, uint64_t generation)
 {
 	/* Element 0 of the array is the header, whose size is that of an element. */
-	struct mapping_header header = {.count = count, .exec_count = exec_count, .generation = generation};
+	struct mapping_header header = {.count = count,
+					.exec_count = exec_count,
+					.generation = generation,
+					.remap_count = remap_count};
 	struct part parts[] = {{&header, sizeof(header)}, {mappings, count * sizeof(*mappings)}};
 	struct error *error = mappings_check(mappings, count);
 	_cleanup_close_ int fd = -1;

@@ -37,6 +37,6 @@ struct error *table_remove(int tables_fd, uint32_t module); /* one that is not t
 /* Sorted by start, without overlaps, module ids in range? */
 struct error *mappings_check(const struct mapping *mappings, size_t count);
 struct error *mappings_publish(int mappings_fd, const struct mapping *mappings, size_t count,
-			       uint64_t exec_count, uint64_t generation);
+			       uint64_t exec_count, uint64_t remap_count, uint64_t generation);
 
 #endif

@@ -121,7 +121,10 @@ struct walk_context {
 #define __always_inline inline __attribute__((always_inline))
 #endif
 #define walk_opaque(variable) ((void)0)
-#define walk_global	      static
+#ifndef walk_get_remap_count
+#define walk_get_remap_count() 0ull
+#endif
+#define walk_global static
 
 #endif
 
@@ -140,7 +143,8 @@ walk_global int walk_search_mapping(struct walk *walk, __u64 pc)
 	if (!array)
 		return 0;
 	header = walk_get_mapping(array, 0);
-	if (!header || header->exec_count != walk_get_exec_count())
+	if (!header || header->exec_count != walk_get_exec_count() ||
+	    header->remap_count != walk_get_remap_count())
 		return 0;
 	/* The last element that starts at or below pc; the header stands for "none". */
 	left = (__u32)header->count + 1;
@@ -162,6 +166,34 @@ walk_global int walk_search_mapping(struct walk *walk, __u64 pc)
 	walk->mapping = *mapping;
 	return 1;
 }
+
+#ifdef __bpf__
+/* Whether any published mapping has a byte of [low, high). */
+static __always_inline int mappings_overlap(__u64 low, __u64 high)
+{
+	void *array = walk_get_mappings();
+	const struct mapping_header *header = array ? walk_get_mapping(array, 0) : NULL;
+	const struct mapping *mapping;
+	__u32 base = 0, left;
+
+	if (!header)
+		return 0;
+	/* The last one that starts below high. */
+	left = (__u32)header->count + 1;
+	for (int i = 0; i < MAPPING_SEARCH_STEPS && left > 1; i++) {
+		__u32 half = left / 2;
+
+		mapping = walk_get_mapping(array, base + half);
+		if (!mapping)
+			return 0;
+		if (mapping->start < high)
+			base += half;
+		left -= half;
+	}
+	mapping = base ? walk_get_mapping(array, base) : NULL;
+	return mapping && mapping->end > low;
+}
+#endif
 
 /* Makes the mapping of pc the walk's last hit; 0: pc is in no known executable mapping. */
 static __always_inline int walk_find_mapping(struct walk *walk, __u64 pc)
@@ -430,6 +462,28 @@ static __always_inline int walk_find_code(struct walk *walk)
 	return walk_find_mapping(walk, walk->pc - 1);
 }
 
+/* The first word of a rule. */
+static __always_inline __u32 walk_get_kind(struct walk *walk, void *table, __u32 rule)
+{
+	__u32 at = walk->rules_at + rule * (sizeof(struct unwind_rule) / TABLE_WORD_BYTES);
+	const __u32 *chunk = walk_get_chunk(table, at >> TABLE_CHUNK_SHIFT);
+
+	at &= TABLE_CHUNK_MASK & ~3u;
+	walk_opaque(at);
+	return chunk ? chunk[at & TABLE_CHUNK_MASK & ~3u] & 0xff : UNWIND_GAP;
+}
+
+/* The rule of the byte beside a gap, where that is right. A system call that is the last instruction of an
+ * FDE leaves the pc behind it: the restorer of signals. And what has been pushed as a return address without
+ * a call is the first byte of code: where makecontext() has its functions return to. 0: the gap stands. */
+static __always_inline __u32 walk_find_beside(struct walk *walk, void *table, __u64 offset)
+{
+	__u32 rule = walk_find_rule(walk, table, walk->pc + offset - walk->is_exact);
+	__u32 kind = walk_get_kind(walk, table, rule);
+
+	return kind == (walk->is_exact ? UNWIND_SIGNAL : UNWIND_ROOT) ? rule : 0;
+}
+
 /* Goes on to the caller from a pc in a module; offset: what makes an address a frame's offset. */
 static __always_inline __u32 walk_leave_module(struct walk *walk, __u64 offset)
 {
@@ -444,6 +498,8 @@ static __always_inline __u32 walk_leave_module(struct walk *walk, __u64 offset)
 		return STACK_NO_TABLE;
 	}
 	rule = walk_find_rule(walk, table, lookup + offset);
+	if (rule == 0)
+		rule = walk_find_beside(walk, table, offset);
 	if (rule == 0)
 		return walk_leave_by_pointer(walk, walk->page_count ? STACK_NO_RULE : STACK_NO_TABLE);
 	return walk_apply_rule(walk, table, rule);

@@ -124,6 +124,13 @@ static __always_inline void memo_release(struct walk_memo *memo)
 		__sync_lock_test_and_set(&memo->claimed, 0);
 }
 
+static __always_inline __u64 walk_get_remap_count(void)
+{
+	struct target_life *target = life_get();
+
+	return target ? *(volatile __u64 *)&target->remap_count : ~0ull;
+}
+
 /* Whether one of our traps lies at this place. */
 static __always_inline int walk_is_site(__u64 frame)
 {

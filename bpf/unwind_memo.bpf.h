@@ -34,7 +34,10 @@ static __always_inline __u64 walk_get_generation(void)
 	void *array = walk_get_mappings();
 	const struct mapping_header *header = array ? walk_get_mapping(array, 0) : NULL;
 
-	return header && header->exec_count == walk_get_exec_count() ? header->generation : 0;
+	if (!header || header->exec_count != walk_get_exec_count() ||
+	    header->remap_count != walk_get_remap_count())
+		return 0;
+	return header->generation;
 }
 
 static __always_inline struct memo_frame *memo_get(struct walk_memo *memo, __u32 turn, __u32 at)

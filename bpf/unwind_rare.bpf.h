@@ -180,7 +180,10 @@ static __always_inline int walk_leave_leaf(struct walk *walk, int pushed)
 
 static __always_inline int walk_leave_frame(struct walk *walk)
 {
-	if ((walk->bp & 7) || walk->bp < walk->sp || walk->bp - walk->sp > FRAME_POINTER_REACH ||
+	/* Go's runtime calls on other stacks, whose frames are chained all the same. */
+	int is_near = walk->bp >= walk->sp && walk->bp - walk->sp <= FRAME_POINTER_REACH;
+
+	if ((walk->bp & 7) || !(is_near || walk->is_by_pointer) ||
 	    walk_read_stack(walk->words, sizeof(walk->words), walk->bp))
 		return 0;
 	/* The outermost record may lead to where nothing was called: Go's goroutines return to goexit+1. */

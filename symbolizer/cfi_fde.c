@@ -134,7 +134,7 @@ static struct error *reader_run(struct fde_reader *reader)
 	while (offset < data->d_size && !is_terminator(reader->section, offset)) {
 		Dwarf_Off next = offset;
 		Dwarf_CFI_Entry entry;
-		struct cfi_fde fde;
+		struct cfi_fde fde = {0};
 		struct error *error = NULL;
 		int result = dwarf_next_cfi(reader->elf_ident, data, !reader->section->is_debug_frame, offset,
 					    &next, &entry);

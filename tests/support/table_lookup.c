@@ -94,7 +94,8 @@ static const char *check_rules(const uint32_t *words)
 			return "a rule has an unknown kind";
 		if (rule->cfa == UNWIND_FULL)
 			broken = check_full_rule(rule);
-		else if (rule->ra || rule->sp || rule->base || rule->flags || rule->extra ||
+		else if (rule->ra || rule->sp || rule->base ||
+			 (rule->flags != UNWIND_TRACKS_RBX && (rule->flags || rule->extra)) ||
 			 rule->rbp > UNWIND_RBP_UNDEFINED)
 			broken = "a plain rule uses what only a full one has";
 	}

@@ -390,7 +390,8 @@ static void publish_all(pid_t pid)
 	size_t count = read_mappings(pid, mappings, 256, true);
 
 	assert_ok(collector_flush_tables(seen.collector));
-	assert_ok(collector_publish_mappings(seen.collector, mappings, count, exec_count));
+	assert_ok(collector_publish_mappings(seen.collector, mappings, count, exec_count,
+					     collector_read_remap_count(seen.collector)));
 }
 
 /* ---- samples ---- */
@@ -537,10 +538,10 @@ static void test_mappings_of_another_program(void **state)
 	target = target_start(target_burn);
 	collect_start(target.pid);
 	count = read_mappings(target.pid, mappings, 256, false);
-	assert_ok(collector_publish_mappings(seen.collector, mappings, count, 1));
+	assert_ok(collector_publish_mappings(seen.collector, mappings, count, 1, 0));
 	collect_samples(20);
 	assert_int_equal(seen.ends[STACK_NO_MAPPING], seen.samples);
-	assert_ok(collector_publish_mappings(seen.collector, mappings, count, 0));
+	assert_ok(collector_publish_mappings(seen.collector, mappings, count, 0, 0));
 	memset(seen.ends, 0, sizeof(seen.ends));
 	seen.samples = 0;
 	collect_samples(20);
