@@ -81,7 +81,7 @@ $(O)/tests/workloads/%: tests/workloads/%.cc
 
 $(O)/tests/workloads/%: tests/workloads/%.rs
 	$(call say,RUSTC,$@)
-	$(Q)mkdir -p $(@D) && $(RUSTC) $(own_flags) -o $@ $<
+	$(Q)mkdir -p $(@D) && env -u MAKEFLAGS $(RUSTC) $(own_flags) -o $@ $<
 
 # Two hundred libraries, each with a function of its own name.
 $(O)/tests/workloads/numbered/lib%: tests/workloads/libnumbered.c

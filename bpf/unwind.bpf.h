@@ -473,15 +473,15 @@ static __always_inline __u32 walk_get_kind(struct walk *walk, void *table, __u32
 	return chunk ? chunk[at & TABLE_CHUNK_MASK & ~3u] & 0xff : UNWIND_GAP;
 }
 
-/* The rule of the byte beside a gap, where that is right. A system call that is the last instruction of an
- * FDE leaves the pc behind it: the restorer of signals. And what has been pushed as a return address without
- * a call is the first byte of code: where makecontext() has its functions return to. 0: the gap stands. */
+/* The rule of the byte beside a gap, which says more than the gap: a system call that is the last instruction
+ * of an FDE leaves the pc behind it (the restorer of signals); and a return address that is the first byte of
+ * code behind a gap was pushed without a call: nobody has called what returns there (functions of
+ * makecontext()). 0: neither is the case. */
 static __always_inline __u32 walk_find_beside(struct walk *walk, void *table, __u64 offset)
 {
 	__u32 rule = walk_find_rule(walk, table, walk->pc + offset - walk->is_exact);
-	__u32 kind = walk_get_kind(walk, table, rule);
 
-	return kind == (walk->is_exact ? UNWIND_SIGNAL : UNWIND_ROOT) ? rule : 0;
+	return !walk->is_exact || walk_get_kind(walk, table, rule) == UNWIND_SIGNAL ? rule : 0;
 }
 
 /* Goes on to the caller from a pc in a module; offset: what makes an address a frame's offset. */
@@ -498,10 +498,13 @@ static __always_inline __u32 walk_leave_module(struct walk *walk, __u64 offset)
 		return STACK_NO_TABLE;
 	}
 	rule = walk_find_rule(walk, table, lookup + offset);
-	if (rule == 0)
+	if (rule == 0) {
 		rule = walk_find_beside(walk, table, offset);
-	if (rule == 0)
-		return walk_leave_by_pointer(walk, walk->page_count ? STACK_NO_RULE : STACK_NO_TABLE);
+		if (rule == 0)
+			return walk_leave_by_pointer(walk, walk->page_count ? STACK_NO_RULE : STACK_NO_TABLE);
+		if (!walk->is_exact)
+			return STACK_COMPLETE;
+	}
 	return walk_apply_rule(walk, table, rule);
 }
 

@@ -195,6 +195,18 @@ static __always_inline int walk_leave_frame(struct walk *walk)
 	return 1;
 }
 
+/* A thread whose clone() has just returned 0, on a stack where nothing is yet: behind the system call, or
+ * behind the test of its result (test %rax, %rax). */
+static __always_inline int walk_is_newborn(struct walk *walk)
+{
+	const __u8 *code = (const __u8 *)&walk->call;
+
+	if (walk->registers[0] ||
+	    walk_read_code(&walk->call, sizeof(walk->call), walk->pc - sizeof(walk->call)))
+		return 0;
+	return (code[6] == 0x0f && code[7] == 0x05) || (code[3] == 0x0f && code[4] == 0x05);
+}
+
 /* Code without a rule. reason: why the walk ends when nothing plausible is found. */
 walk_global __u32 walk_leave_by_pointer(struct walk *walk, __u32 reason)
 {
@@ -218,7 +230,7 @@ walk_global __u32 walk_leave_by_pointer(struct walk *walk, __u32 reason)
 		return STACK_ENDS;
 	if (walk->is_exact && walk_leave_leaf(walk, 0))
 		return STACK_ENDS;
-	return reason;
+	return walk->is_exact && walk_is_newborn(walk) ? STACK_COMPLETE : reason;
 }
 
 #endif

@@ -59,8 +59,8 @@ enum table_status {
 
 struct table_message {
 	__u32 module;
-	__u32 status;  /* enum table_status */
-	char why[120]; /* sanitized, terminated; empty when status is TABLE_OK */
+	__u32 status;	       /* enum table_status */
+	char why[120];	       /* sanitized, terminated; empty when status is TABLE_OK */
 	__u32 build_id_length; /* 0: it has none */
 	__u8 build_id[BUILD_ID_MAX];
 	__u32 reserved;

@@ -189,6 +189,7 @@ PROGRAMS = {
         rf"{MAIN}(?:;small_strings|;large_copies)?(?:;{LIBRARY})*"],
         {rf"{MAIN};small_strings;{LIBC}": 2000, rf"{MAIN};large_copies;{LIBC}": 50}),
     "short threads": Program("stacks-threads", [
+        "",  # a thread that ends, in the kernel: its memory has gone
         rf"{MAIN}(?:;start_and_join(?:;{LIBRARY})*)?",
         rf"{LIBC}(?:;{LIBRARY})*{chain('run_thread', 'thread_work')}(?:;{LIBRARY})*"],
         {rf"{LIBC};{LIBC};run_thread;thread_work": 300}, cpu_s=1.5),

@@ -81,7 +81,10 @@ def test_200_libraries_loaded_at_once():
     # 200 tables are built while it is sampled already: at the beginning some are missing, and said to be.
     untabled = stacks.reasons()["no_table"]
     h.expect(untabled <= 0.1 * stacks.samples, f"tables came late: {stacks.tell()}")
-    h.expect(sum(stacks.whole.values()) >= s.WHOLE * (stacks.samples - untabled),
+    # A library that is called at once after dlopen() is noticed by its first sample, some 20 ms later.
+    unmapped = stacks.reasons()["no_mapping"]
+    h.expect(unmapped <= 0.02 * stacks.samples, f"libraries were noticed late: {stacks.tell()}")
+    h.expect(sum(stacks.whole.values()) >= s.WHOLE * (stacks.samples - untabled - unmapped),
              "\n".join([stacks.tell(), *stacks.tell_broken()]))
 
 
@@ -118,7 +121,8 @@ def test_inside_probed_allocators():
 
 
 def test_go_program():
-    """Go has no .eh_frame: frame pointers carry its stacks."""
+    """Go has no .eh_frame: frame pointers carry its stacks. Not those of its own threads' first functions: they begin
+    with the frame pointer of another thread."""
     h.need_root()
     fzf = real.find("fzf")
     line = "line of a file: " + "abcde " * 20
@@ -129,7 +133,7 @@ def test_go_program():
         print(f"# Go: {stacks.tell()}")
         h.check_accounts(stacks.summary)
         h.expect(stacks.samples >= s.LEAST, f"only {stacks.samples} samples")
-        h.expect(stacks.completeness >= s.WHOLE, "\n".join([stacks.tell(), *stacks.tell_broken()]))
+        h.expect(stacks.completeness >= 0.99, "\n".join([stacks.tell(), *stacks.tell_broken()]))
 
 
 if __name__ == "__main__":
