@@ -10,6 +10,7 @@
 #include "bpf/collector.h"
 #include "bpf/ring.h"
 #include "symbolizer/cfi.h"
+#include "tests/support/probing.h"
 
 #include <bpf/bpf.h>
 #include <errno.h>
@@ -31,31 +32,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define HZ	    1999
-#define DEADLINE_NS 10000000000ull
-#define NS	    1000000000ull
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * NS + (uint64_t)now.tv_nsec;
-}
-
-static void assert_ok(struct error *error)
-{
-	if (error)
-		fail_msg("%s", error_get_message(error));
-}
-
-static void require_root(void)
-{
-	if (geteuid() == 0)
-		return;
-	print_message("# skipped: needs root\n");
-	skip();
-}
+#define HZ 1999
 
 /* ---- targets ---- */
 
