@@ -420,6 +420,8 @@ struct error *heap_books_attach(struct heap_books *books, uint32_t module, int f
 	}
 	books->room->free_files += frees;
 	error = uprobes_attach(books->uprobes, file_fd, sites, count);
+	if (error)
+		books->room->free_files -= frees;
 	/* The books open in one moment, when all probes of the first file are in place. */
 	if (!error && is_first && !books->is_over)
 		__atomic_store_n(&books->room->is_closed, 0, __ATOMIC_RELEASE);

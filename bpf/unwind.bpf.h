@@ -54,6 +54,8 @@
 #define GREGS_AT 40
 /* A frame of code without rules is hardly larger. */
 #define FRAME_POINTER_REACH (8u << 20)
+/* So often a chain of frame pointers may go over to another stack: it must end. */
+#define SWITCHES_MAX 4
 
 /* What one walk knows. Lives in scratch memory: the BPF stack has 512 bytes. */
 struct walk {
@@ -62,6 +64,7 @@ struct walk {
 	__u32 is_exact; /* pc is no return address, but what was interrupted: the top frame, and by a signal
 			 */
 	__u32 is_by_pointer; /* the last step was by frame pointer */
+	__u32 switches;	     /* of stacks by it */
 	__u32 has_rbx;	     /* rbx is the frame's; of the top frame it is among the registers */
 	__u64 rbx;
 	/* What a step without a rule reads: the code at pc, before a return address, two words of the stack.
@@ -607,6 +610,7 @@ static __always_inline void walk_start(struct walk *walk, __u64 pc, __u64 sp, __
 	walk->is_exact = 1;
 	walk->is_by_pointer = 0;
 	walk->has_rbx = 0;
+	walk->switches = 0;
 	walk->unknown_pc = 0;
 	walk->mapping.start = 0;
 	walk->mapping.end = 0;

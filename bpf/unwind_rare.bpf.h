@@ -180,10 +180,14 @@ static __always_inline int walk_leave_leaf(struct walk *walk, int pushed)
 
 static __always_inline int walk_leave_frame(struct walk *walk)
 {
-	/* Go's runtime calls on other stacks, whose frames are chained all the same. */
 	int is_near = walk->bp >= walk->sp && walk->bp - walk->sp <= FRAME_POINTER_REACH;
+	/* Go's runtime calls on other stacks, whose frames are chained all the same. */
+	int is_far = walk->is_by_pointer &&
+		     (walk->bp + FRAME_POINTER_REACH < walk->sp || walk->bp > walk->sp + FRAME_POINTER_REACH);
 
-	if ((walk->bp & 7) || !(is_near || walk->is_by_pointer) ||
+	if (is_far && walk->switches++ >= SWITCHES_MAX)
+		return 0;
+	if ((walk->bp & 7) || !(is_near || is_far) ||
 	    walk_read_stack(walk->words, sizeof(walk->words), walk->bp))
 		return 0;
 	/* The outermost record may lead to where nothing was called: Go's goroutines return to goexit+1. */

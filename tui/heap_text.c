@@ -30,6 +30,15 @@ bool heap_is_measured(const struct profile *profile)
 	return facts.mode == HEAP_MODE_EXACT || facts.mode == HEAP_MODE_CLOSED;
 }
 
+/* Books that close within the first seconds: "00:00" would say that there were none. */
+static const char *format_moment(uint64_t ns, char *ret)
+{
+	if (ns >= 10000000000u)
+		return format_clock(ns, ret);
+	snprintf(ret, FORMAT_MAX, "%.1f s", (double)ns / 1e9);
+	return ret;
+}
+
 void heap_write_mode(const struct heap_facts *facts, bool is_short, char *ret, size_t capacity)
 {
 	char clock[FORMAT_MAX];
@@ -46,7 +55,7 @@ void heap_write_mode(const struct heap_facts *facts, bool is_short, char *ret, s
 		break;
 	case HEAP_MODE_CLOSED:
 		snprintf(ret, capacity, is_short ? "heap ✗" : "heap closed %s",
-			 format_clock(facts->closed_ns, clock));
+			 format_moment(facts->closed_ns, clock));
 		break;
 	}
 }
@@ -55,7 +64,7 @@ static void write_closed(const struct heap_facts *facts, char *ret, size_t capac
 {
 	char clock[FORMAT_MAX], cost[FORMAT_MAX], budget[FORMAT_MAX];
 
-	format_clock(facts->closed_ns, clock);
+	format_moment(facts->closed_ns, clock);
 	if (facts->why)
 		snprintf(ret, capacity, "heap: exact until %s: %s", clock, facts->why);
 	else if (facts->cost_pct > facts->budget_pct)

@@ -184,6 +184,11 @@ static void test_the_state_of_the_books_is_said(void **state)
 	screen_assert_shows(screen, "heap closed 01:32");
 	screen_assert_shows(screen, "heap: exact until 01:32: would cost 23% of the target, budget 5%: "
 				    "--heap=exact goes on");
+	/* not "00:00" */
+	facts.closed_ns = 900000000;
+	assert_null(heap_set_facts(heap, &facts));
+	screen_assert_shows(screen, "heap closed 0.9 s");
+	screen_assert_shows(screen, "heap: exact until 0.9 s: would cost 23%");
 	screen_destroy(screen);
 }
 

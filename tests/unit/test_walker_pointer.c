@@ -238,6 +238,10 @@ static void test_chain_that_breaks(void **state)
 	put_record(10, 77, JIT_RETURN_2);
 	walk_all(JIT + 0x50, STACK_BASE, AT(5));
 	assert_walk(STACK_JIT, 3);
+	/* one that leads far away is on another stack; it cannot be read here */
+	put_record(10, STACK_BASE - (64u << 20), JIT_RETURN_2);
+	walk_all(JIT + 0x50, STACK_BASE, AT(5));
+	assert_walk(STACK_JIT, 3);
 	/* one that leads down would never end */
 	put_record(10, AT(5), JIT_RETURN_2);
 	walk_all(JIT + 0x50, STACK_BASE, AT(5));

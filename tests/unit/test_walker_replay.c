@@ -75,15 +75,20 @@ static void test_recordings(void **state)
 static void test_what_is_not_told_cannot_be_read(void **state)
 {
 	struct recording recording;
+	size_t memory, tables;
 
 	read_file(FOLDER "/signal.stack", &recording);
 	assert_int_equal(recording.end, STACK_COMPLETE);
+	memory = recording.memory.count;
+	tables = recording.tables.count;
 	recording.memory.count = 0;
 	replay_walk(&recording, &walk, frames);
 	assert_int_equal(walk.end, STACK_UNREADABLE);
 	recording.tables.count = 0;
 	replay_walk(&recording, &walk, frames);
 	assert_int_equal(walk.end, STACK_NO_TABLE);
+	recording.memory.count = memory;
+	recording.tables.count = tables;
 	recording_deinit(&recording);
 }
 
