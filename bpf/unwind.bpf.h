@@ -480,10 +480,17 @@ static __always_inline __u32 walk_get_kind(struct walk *walk, void *table, __u32
  * of an FDE leaves the pc behind it (the restorer of signals); and a return address that is the first byte of
  * code behind a gap was pushed without a call: nobody has called what returns there (functions of
  * makecontext()). 0: neither is the case. */
-static __always_inline __u32 walk_find_beside(struct walk *walk, void *table, __u64 offset)
+walk_global __u32 walk_find_beside(struct walk *walk, __u64 offset)
 {
-	__u32 rule = walk_find_rule(walk, table, walk->pc + offset - walk->is_exact);
+	void *table;
+	__u32 rule;
 
+	if (!walk)
+		return 0; /* never: for the verifier */
+	table = walk_get_table(walk->mapping.module);
+	if (!table)
+		return 0;
+	rule = walk_find_rule(walk, table, walk->pc + offset - walk->is_exact);
 	return !walk->is_exact || walk_get_kind(walk, table, rule) == UNWIND_SIGNAL ? rule : 0;
 }
 
@@ -502,7 +509,7 @@ static __always_inline __u32 walk_leave_module(struct walk *walk, __u64 offset)
 	}
 	rule = walk_find_rule(walk, table, lookup + offset);
 	if (rule == 0) {
-		rule = walk_find_beside(walk, table, offset);
+		rule = walk_find_beside(walk, offset);
 		if (rule == 0)
 			return walk_leave_by_pointer(walk, walk->page_count ? STACK_NO_RULE : STACK_NO_TABLE);
 		if (!walk->is_exact)

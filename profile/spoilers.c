@@ -21,7 +21,8 @@ static const struct {
 			      "its unwind rules are wrong there, or its stack is overwritten"},
 	[STACK_UNREADABLE] = {"stack that cannot be read",
 			      "its unwind rules are wrong there, or the stack is paged out"},
-	[STACK_TRAMPOLINE] = {"another tracer's return probe", "end the other tracer for the measurement"},
+	[STACK_TRAMPOLINE] = {"a return probe was just being set",
+			      "kiln's own of the heap: --heap=off; or another tracer's"},
 	[STACK_JIT] = {"JIT code without frame pointers", "switch them on (java: -XX:+PreserveFramePointer)"},
 };
 
