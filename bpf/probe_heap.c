@@ -290,7 +290,8 @@ static void on_refused(void *arg, const char *name, const char *why)
 	snprintf(text, sizeof(text), "heap: %.32s in %.60s gets no probe: %.120s", name, refusal->module,
 		 why);
 	probe_send_note(refusal->probe, text);
-	if (!heap->why[0] || !strcmp(name, "malloc"))
+	/* With books open it is no reason for anything, and said as an event. */
+	if (heap->state == HEAP_WAITING && (!heap->why[0] || !strcmp(name, "malloc")))
 		snprintf(heap->why, sizeof(heap->why), "%.32s in %.60s: %.120s", name, refusal->module, why);
 }
 

@@ -143,7 +143,7 @@ PROGRAMS = {
     "nothing but exceptions": Program("stacks-throw", THROWS, {
         THROWN: 500, rf"{MAIN};sorter(?:;{LIBC})+(?:;compare_throws)?;thrower;libstdc.*": 100}, whole=0.975),
     "Rust panics now and then": Program("stacks-panic", [
-        rf"{MAIN};(?:[^;]*;)*stacks_panic::main(?:;.*)?"], {PANICKED: 10}, arguments=(500000,)),
+        rf"{MAIN};(?:[^;]*;)*stacks_panic::main(?:;.*)?"], {PANICKED: 3}, arguments=(500000,)),
     "nothing but Rust panics": Program("stacks-panic", [
         rf"{MAIN};(?:[^;]*;)*stacks_panic::main(?:;.*)?"], {PANICKED: 2000}, whole=0.97),
     "signals": Program("stacks-signals", [

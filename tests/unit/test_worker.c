@@ -361,12 +361,13 @@ static unsigned count_files_of(pid_t pid)
 /* Files and tables among them. */
 static unsigned count_modules_of(pid_t pid)
 {
-	char path[300], target[300];
+	char path[300], target[300], exe[300] = "";
 	unsigned count = 0;
 	struct dirent *entry;
 	ssize_t length;
 	DIR *files;
 
+	assert_true(readlink("/proc/self/exe", exe, sizeof(exe) - 1) > 0);
 	snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
 	files = opendir(path);
 	assert_non_null(files);
@@ -374,7 +375,7 @@ static unsigned count_modules_of(pid_t pid)
 		snprintf(path, sizeof(path), "/proc/%d/fd/%.16s", (int)pid, entry->d_name);
 		length = readlink(path, target, sizeof(target) - 1);
 		target[length > 0 ? length : 0] = '\0';
-		count += strstr(target, "memfd:") || strstr(target, "test_worker");
+		count += strstr(target, "memfd:") || !strcmp(target, exe);
 	}
 	closedir(files);
 	return count;
