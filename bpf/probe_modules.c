@@ -18,7 +18,7 @@
 /* Tables that come within so long are published together. */
 #define FLUSH_MS 3
 /* Tables that are taken away in one go, ~10 ms each: the loop has other things to do. */
-#define REMOVALS_AT_ONCE 4
+#define REMOVALS_AT_ONCE 32
 /* A look takes at most one part in so many of a CPU, however many mappings there are: the target, too, waits
  * for its mmap_lock meanwhile. */
 #define REFRESH_SHARE 30

@@ -57,9 +57,10 @@ def test_tables_of_what_is_gone_are_bounded():
             nonlocal most, ever
             now = kept_maps(recording)
             most, ever = max(most, len(now)), ever | now
-            return len(ever) > kept + 2 * OTHERS
+            return len(ever) > 6 * OTHERS
         h.wait_until(were_many, "tables come and go", 180)
-        h.expect(most <= kept + OTHERS, f"{most} maps at once")
+        # Some are on their way out while others come.
+        h.expect(most <= kept + 3 * OTHERS, f"{most} maps at once")
         h.check_accounts(h.report(recording.finish()))
 
 

@@ -344,7 +344,9 @@ def kiln_changes(tool, path):
     for line in run(tool, path):
         if not line.startswith("#"):
             address, rule = line.split(None, 1)
-            changes.append((int(address, 16), rule))
+            # Rows may differ in what is not printed: where rbx is.
+            if not changes or changes[-1][1] != rule:
+                changes.append((int(address, 16), rule))
         else:
             match = re.search(r"(\d+) rows, (\d+) unsupported, \d+ rules, (\d+) bytes", line)
             figures = tuple(int(figure) for figure in match.groups())
@@ -356,6 +358,11 @@ def compare(tool, path):
     sections, count = readelf_rows(path)
     expected = changes_of(all_fdes(sections))
     got, figures = kiln_changes(tool, path)
+    # Where the kernel starts a program kiln has a root, though no FDE says so.
+    header = "\n".join(run("readelf", "-hW", path))
+    root = (int(re.search(r"Entry point address:\s+0x([0-9a-f]+)", header)[1], 16), ROOT)
+    if root not in expected:
+        got = [change for change in got if change != root]
     if expected == got:
         return count, len(expected), figures, []
     differences = [f"{address:x}: readelf {rule}" for address, rule in sorted(set(expected) - set(got))]

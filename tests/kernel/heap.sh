@@ -92,9 +92,9 @@ for role in probe interface worker; do
 	probe) kill -9 $probe ;;
 	interface) kill -9 $1 ;;
 	worker)
-		before=$#
+		workers_before=$#
 		kill -9 $2
-		replaced() { [ "$(children_of $probe | wc -w)" -ge $before ] && ! alive $1; }
+		replaced() { [ "$(children_of $probe | wc -w)" -ge $workers_before ] && ! alive $1; }
 		wait_for replaced $2
 		everything="$probe $(children_of $probe)"
 		kill -TERM $probe

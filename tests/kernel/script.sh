@@ -27,9 +27,9 @@ for role in probe interface worker; do
 	probe) kill -9 $probe ;;
 	interface) kill -9 $1 ;;
 	worker)
-		before=$#
+		workers_before=$#
 		kill -9 $2
-		replaced() { [ "$(cat /proc/$probe/task/$probe/children | wc -w)" -ge $before ] && ! alive $2; }
+		replaced() { [ "$(cat /proc/$probe/task/$probe/children | wc -w)" -ge $workers_before ] && ! alive $2; }
 		wait_for replaced $2
 		everything="$probe $(cat /proc/$probe/task/$probe/children)"
 		kill -TERM $probe
