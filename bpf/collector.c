@@ -43,6 +43,7 @@ struct collector {
 	queued_modules;
 	ARRAY(int)
 	queued_tables;
+	int gone_table; /* for those that go; -1: none was needed yet */
 };
 
 static void collector_drop_queue(struct collector *collector)
@@ -65,6 +66,7 @@ void collector_destroy(struct collector *collector)
 		munmap((void *)collector->missing, MISSING_BYTES);
 	cpu_programs__destroy(collector->programs);
 	collector_drop_queue(collector);
+	cleanup_close(&collector->gone_table);
 	array_deinit(&collector->queued_tables);
 	array_deinit(&collector->queued_modules);
 	free(collector);
@@ -310,6 +312,7 @@ struct error *collector_create(const struct collector_options *options, struct c
 	collector = calloc(1, sizeof(*collector));
 	if (!collector)
 		return error_create(ERROR_GENERAL, ENOMEM, NULL, "cannot load the BPF programs");
+	collector->gone_table = -1;
 	collector->sampler_options.hz = options->hz;
 	collector->sampler_options.wants_user = options->wants_user;
 	collector->sampler_options.wants_kernel = options->wants_kernel;
@@ -463,9 +466,13 @@ struct error *collector_flush_tables(struct collector *collector)
 	return error;
 }
 
-struct error *collector_remove_table(struct collector *collector, uint32_t module)
+struct error *collector_queue_removal(struct collector *collector, uint32_t module)
 {
-	return table_remove(bpf_map__fd(collector->programs->maps.tables), module);
+	struct error *error = NULL;
+
+	if (collector->gone_table < 0)
+		error = table_make_gone(&collector->gone_table);
+	return error ? error : collector_queue_loaded(collector, module, collector->gone_table);
 }
 
 uint64_t collector_read_missing(const struct collector *collector, uint32_t module)

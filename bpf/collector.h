@@ -76,8 +76,9 @@ struct error *collector_queue_table(struct collector *collector, uint32_t module
 struct error *collector_queue_empty_table(struct collector *collector, uint32_t module);
 /* One that was checked before: an inner array of table_load() (bpf/tables.h). Not taken. */
 struct error *collector_queue_loaded(struct collector *collector, uint32_t module, int inner_fd);
+/* Takes a table away with the next flush. */
+struct error *collector_queue_removal(struct collector *collector, uint32_t module);
 struct error *collector_flush_tables(struct collector *collector);
-struct error *collector_remove_table(struct collector *collector, uint32_t module);
 /* Walks that ended so far because the module has no table; one read of memory. */
 uint64_t collector_read_missing(const struct collector *collector, uint32_t module);
 

@@ -489,6 +489,8 @@ static __always_inline __u32 stack_take(struct books *books, struct pt_regs *ctx
 	bpf_loop(STACK_USER_MAX, heap_walk_step, &context, 0);
 	memo_end(&context.walk);
 	memo_release(context.walk.memo);
+	ADD(books->counters->frames, scratch->walk.count);
+	ADD(books->counters->memo_frames, scratch->walk.adopted);
 	if (scratch->walk.unknown_pc) {
 		ADD(books->counters->unknown_pc, 1);
 		unknown_pc_send(scratch->walk.unknown_pc, now_ns);

@@ -97,7 +97,9 @@ struct heap_counters {
 	__u64 unknown_pc;
 	__u64 unseen_frees; /* of frees: the address was given out again, so its block must have been freed
 			       unseen */
-	__u64 reserved[14];
+	__u64 frames;	    /* of the stacks that were taken */
+	__u64 memo_frames;  /* of them: proved unchanged instead of walked */
+	__u64 reserved[12];
 };
 
 /* ---- a stack, as it lies in the ring "heap_stacks": once for each slot, before or after it counts ---- */

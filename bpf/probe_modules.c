@@ -17,7 +17,7 @@
 
 /* Tables that come within so long are published together. */
 #define FLUSH_MS 3
-/* Tables that are taken away in one go, ~10 ms each: the loop has other things to do. */
+/* Tables that are taken away in one flush: before Linux 6.8 each of them waits ~10 ms. */
 #define REMOVALS_AT_ONCE 32
 /* A look takes at most one part in so many of a CPU, however many mappings there are: the target, too, waits
  * for its mmap_lock meanwhile. */
@@ -222,31 +222,32 @@ static uint64_t read_heat(void *arg, uint32_t module)
 	return collector_read_missing(probe->collector, module);
 }
 
-/* Each removal waits for the kernel, as a flush does. */
+/* What is removed is published as what is new is: in one flush. */
 static void remove_surplus(struct probe *probe)
 {
 	uint32_t module;
 
-	for (unsigned i = 0; i < REMOVALS_AT_ONCE && probe->collector; i++) {
+	for (unsigned i = 0; i < REMOVALS_AT_ONCE; i++) {
 		module = table_cache_take_surplus(probe->tables);
 		if (module == MODULE_UNKNOWN)
 			return;
-		error_destroy(collector_remove_table(probe->collector, module));
+		error_destroy(collector_queue_removal(probe->collector, module));
 	}
-	if (table_cache_has_surplus(probe->tables))
-		flush_soon(probe);
 }
 
 void probe_on_flush_timer(void *arg)
 {
 	struct probe *probe = arg;
-	struct error *error = collector_flush_tables(probe->collector);
+	struct error *error;
 
+	remove_surplus(probe);
+	error = collector_flush_tables(probe->collector);
 	probe->is_flush_due = false;
+	if (table_cache_has_surplus(probe->tables))
+		flush_soon(probe);
 	if (error)
 		probe_send_note(probe, error_get_message(error));
 	error_destroy(error);
-	remove_surplus(probe);
 	probe_heap_on_tables(probe);
 }
 

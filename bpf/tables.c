@@ -291,11 +291,15 @@ struct error *table_make_empty(int *ret)
 	return map_create("kiln_table", TABLE_CHUNK_BYTES, &part, 1, ret);
 }
 
-struct error *table_remove(int tables_fd, uint32_t module)
+struct error *table_make_gone(int *ret)
 {
-	if (bpf_map_delete_elem(tables_fd, &module) && errno != ENOENT)
-		return error_create(ERROR_GENERAL, errno, NULL, "cannot remove an unwind table");
-	return NULL;
+	_cleanup_free_ uint32_t *words = calloc(1, TABLE_CHUNK_BYTES);
+	struct part part = {words, TABLE_CHUNK_BYTES};
+
+	if (!words)
+		return error_create(ERROR_GENERAL, ENOMEM, NULL, "out of memory for an unwind table");
+	/* Without the magic number the walker takes it for none. */
+	return map_create("kiln_table", TABLE_CHUNK_BYTES, &part, 1, ret);
 }
 
 struct error *mappings_publish(int mappings_fd, const struct mapping *mappings, size_t count,

@@ -29,10 +29,12 @@ struct error *table_check(const uint32_t *words, size_t bytes);
 struct error *table_load(int memfd, int *ret);
 /* One without pages: the module has no unwind information. */
 struct error *table_make_empty(int *ret);
+/* One that stands for none: what is in a table's slot when it had to go. Not the same as deleting it: that
+ * waits for the kernel each time, this goes with all that is published. */
+struct error *table_make_gone(int *ret);
 /* Puts inner arrays into the slots of their modules. tables_fd: the array of maps "tables". Waits for the
  * kernel to forget the old ones, ~10 ms: publish together what has arrived together. */
 struct error *tables_publish(int tables_fd, const uint32_t *modules, const int *inner_fds, size_t count);
-struct error *table_remove(int tables_fd, uint32_t module); /* one that is not there is fine */
 
 /* Sorted by start, without overlaps, module ids in range? */
 struct error *mappings_check(const struct mapping *mappings, size_t count);

@@ -214,7 +214,8 @@ static __always_inline int walk_use_table(struct walk *walk, void *table, __u32 
 	if (walk->table_module == module)
 		return 1;
 	chunk = walk_get_chunk(table, 0);
-	if (!chunk)
+	/* A table that had to go has left an array of zeros in its place. */
+	if (!chunk || !((const struct table_header *)chunk)->magic)
 		return 0;
 	walk->first_page = ((const struct table_header *)chunk)->first_page;
 	walk->page_count = ((const struct table_header *)chunk)->page_count;

@@ -187,21 +187,28 @@ static json_t *make_modules(const struct summary *summary)
 	return list;
 }
 
+static json_t *make_heap_count(const struct report_heap *heap, uint64_t count)
+{
+	return heap->heap ? json_integer((json_int_t)count) : json_null();
+}
+
 /* probe_hits and probe_ns are those of the CPU; heap_pct is the estimate with the traps, while they were
  * there. */
 static json_t *make_overhead(const struct summary *summary)
 {
 	const struct report_heap *heap = &summary->heap;
 
-	return json_pack("{s:o, s:o, s:I, s:o, s:I, s:I, s:I, s:o, s:o, s:o}", "target_pct",
+	return json_pack("{s:o, s:o, s:I, s:o, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o}", "target_pct",
 			 report_json_real(summary->target_pct), "self_cpu_pct",
 			 report_json_real(summary->self_cpu_pct), "probe_hits",
 			 (json_int_t)summary->facts.probe_hits, "probe_ns",
 			 report_json_real(summary->probe_ns), "frames", (json_int_t)summary->facts.frames,
 			 "memo_frames", (json_int_t)summary->facts.memo_frames, "memo_wrong",
 			 (json_int_t)summary->facts.memo_wrong, "heap_hits",
-			 heap->heap ? json_integer((json_int_t)heap->facts.counters.hits) : json_null(),
-			 "heap_ns", report_json_real(summary->heap_ns), "heap_pct",
+			 make_heap_count(heap, heap->facts.counters.hits), "heap_ns",
+			 report_json_real(summary->heap_ns), "heap_frames",
+			 make_heap_count(heap, heap->facts.counters.frames), "heap_memo_frames",
+			 make_heap_count(heap, heap->facts.counters.memo_frames), "heap_pct",
 			 report_json_real(heap->heap ? heap->facts.cost_pct : NAN));
 }
 

@@ -144,6 +144,8 @@ const struct meta_field snapshot_heap[] = {
 	COUNTER(lost_pending),
 	COUNTER(unknown_pc),
 	COUNTER(unseen_frees),
+	COUNTER(frames),
+	COUNTER(memo_frames),
 	GLOBAL(live_blocks),
 	GLOBAL(live_bytes),
 	GLOBAL(peak_bytes),

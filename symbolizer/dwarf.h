@@ -1,4 +1,4 @@
-/* Function and line of an address from a file's own DWARF.
+/* Functions, what is inlined into them, and lines of an address, from DWARF.
  *
  * The index is ours: libdw reads DIEs, attributes and line tables, but its address searches are slow
  * (dwarf_getscopes walks a unit a call) or trust .debug_aranges, which clang does not write.
@@ -30,6 +30,20 @@ struct debug_line {
 	uint32_t line;	  /* never 0 */
 };
 
+/* One level of an address: an inlined function, or (the last one) the concrete function. */
+struct debug_level {
+	struct debug_function function;
+	const char *file; /* of the instruction; of outer levels: of the call; NULL: not known */
+	uint32_t line;	  /* 0: not known */
+};
+
+/* An address from which on another line counts. */
+struct debug_row {
+	uint64_t address;
+	const char *file; /* NULL: from here on no line is known */
+	uint32_t line;
+};
+
 /* A file without (usable) debug information has none of it: no error. */
 struct error *debug_create(Elf *elf, struct debug **ret);
 void debug_destroy(struct debug *debug); /* NULL accepted */
@@ -37,5 +51,11 @@ void debug_destroy(struct debug *debug); /* NULL accepted */
 bool debug_find_function(struct debug *debug, uint64_t address, struct debug_function *ret);
 /* The line of the instruction itself: of code that is inlined there, the inlined line. */
 bool debug_find_line(struct debug *debug, uint64_t address, struct debug_line *ret);
+/* All levels, innermost first; returns how many (at most max: of more the outermost and the innermost are
+ * given). 0: no function is known; a line may be. */
+size_t debug_find_levels(struct debug *debug, uint64_t address, struct debug_level *ret, size_t max);
+/* The rows of [start, end), in order of address; the first one is that in force at start. Returns how many
+ * there are; writes at most max. */
+size_t debug_list_rows(struct debug *debug, uint64_t start, uint64_t end, struct debug_row *ret, size_t max);
 
 #endif

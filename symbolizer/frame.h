@@ -99,8 +99,11 @@ struct names_request {
 };
 #define NAMES_REQUEST_MAX 512
 
-/* One answer for each offset, in order. function_length 0: no name and no FDE (kiln writes module+0xADDRESS
- * with `start`); flags NAME_FDE: no symbol, but an FDE covers it (kiln writes module+0xSTART). */
+/* One answer for each offset, in order: the innermost function first; with NAME_INLINED the next entry
+ * answers the same offset, and is the function that this one is inlined into (its file and line are those of
+ * the call). The last one is the concrete function. function_length 0: no name and no FDE (kiln writes
+ * module+0xADDRESS with `start`); flags NAME_FDE: no symbol, but an FDE covers it (kiln writes
+ * module+0xSTART). */
 struct name_entry {
 	__u64 start; /* ELF virtual address of the function's or FDE's start; without either of the address
 			itself */
@@ -111,15 +114,18 @@ struct name_entry {
 	__u16 reserved[3];
 	/* function, file, then padding to 8 bytes */
 };
-#define NAME_FDE	1
+#define NAME_FDE     1
+#define NAME_INLINED 2
+/* Of one offset; of deeper chains the levels in the middle are left out. */
+#define NAME_LEVELS_MAX 64
 #define NAME_LENGTH_MAX 4096 /* longer names are cut, and end in … */
 
 struct names_answer {
 	__u32 module;
 	__u32 first; /* number of the request's first offset that is answered here */
-	__u32 count;
+	__u32 count; /* offsets that are answered here, all their levels included */
 	__u32 reserved;
-	/* count × struct name_entry with their strings */
+	/* struct name_entry with their strings: at least one for each offset */
 };
 
 struct info_message {

@@ -28,6 +28,7 @@ struct resolved_name {
 	uint64_t start;	 /* see struct name_entry */
 	uint32_t line;
 	bool is_fde;
+	bool is_inlined;      /* into the next one, which has the same offset */
 	const char *function; /* not terminated; length 0: unknown */
 	size_t function_length;
 	const char *file;
@@ -35,7 +36,8 @@ struct resolved_name {
 };
 
 struct symbolizer_client_ops {
-	/* All names of one answer message, checked against what was asked. */
+	/* All names of one answer message, checked against what was asked; the levels of one offset are never
+	 * torn apart. */
 	void (*named)(void *arg, uint32_t module, const struct resolved_name *names, size_t count);
 	void (*info)(void *arg, const struct info_message *info);
 	/* The worker has answered nothing for its deadline (module: what it was asked). The client keeps the

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """make bench: what kiln costs and how fast it is, beside perf in the same run; prints a markdown table.
 
-usage: run.py [--write] [PART…]      parts: sample loop attach own size heap; --write puts the result into
+usage: run.py [--write] [PART…]      parts: sample loop attach own size heap walk tables memo; --write puts the result into
 docs/benchmarks.md
 Repetitions are interleaved (A B A B …) and medians are shown, so that a busy machine hits all sides alike. Each figure
 stands with the range in which its repetitions lay.
@@ -21,6 +21,7 @@ from measure import h  # noqa: E402
 import heap  # noqa: E402
 import oracle  # noqa: E402
 import test_real_programs as real  # noqa: E402
+import walker  # noqa: E402
 
 DOCUMENT = os.path.join(h.ROOT, "docs/benchmarks.md")
 DEPTHS = (5, 30, 100)
@@ -370,7 +371,7 @@ def bench_size():
 
 
 PARTS = {"sample": bench_sample, "loop": bench_loop, "attach": bench_attach, "own": bench_own, "size": bench_size,
-         "heap": heap.bench_heap}
+         "heap": heap.bench_heap, "walk": walker.bench_walk, "tables": walker.bench_tables, "memo": walker.bench_memo}
 
 
 def main():

@@ -163,15 +163,15 @@ PROGRAMS = {
         {rf"{MAIN};read_clocks(?:;{LIBC})?;\[vdso\]![^;]*": 2500}),
     "lazy PLT": Program("stacks-plt", [
         rf"{MAIN}(?:;many_calls(?:;{LIBRARY})*)?"],
-        {rf"{MAIN};many_calls;(?:\+0x[0-9a-f]+|[^;!]*@plt)": 15,
-         rf"{MAIN};many_calls;{LIBC}": 50}),
+        # A stub of one jump is met by some or by no sample, as the processor likes it: those with IBT have two.
+        {rf"{MAIN};many_calls;{LIBC}": 50}),
     "lazy PLT with IBT": Program("stacks-plt-ibt", [
         rf"{MAIN}(?:;many_calls(?:;{LIBRARY})*)?"],
         {rf"{MAIN};many_calls;(?:\+0x[0-9a-f]+|[^;!]*@plt)": 15,
          rf"{MAIN};many_calls;{LIBC}": 50}),
     "vfork": Program("stacks-vfork", [
         rf"{MAIN}(?:;spawn_one(?:;{LIBRARY})*)?"],
-        {rf"{MAIN};spawn_one;libc\.so\.6![^;]*vfork": 500}, cpu_s=1.5),
+        {rf"{MAIN};spawn_one;libc\.so\.6![^;]*vfork": 500}, cpu_s=2.4),
     "recursion": Program("recursion", [
         rf"{MAIN}(?:;recurse){{0,1000}}(?:;at_the_bottom)?"],
         {rf"{MAIN}(?:;recurse){{1000}};at_the_bottom": 4500}),

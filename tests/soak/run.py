@@ -2,7 +2,7 @@
 """make soak: the long figures; prints a markdown table for each and ends with 1 when one is not what was promised.
 
 usage: run.py [--write] [--seconds N] [--kills N] [--samples N] [--row NAME]… [--test-inside] [NAME…]
-names: redis clang kills perf complete debootstrap (all of them when none is given)
+names: redis clang kills perf rows complete debootstrap (all of them when none is given)
 --seconds  how long redis and clang are watched (600)
 --kills    how many random kills (100)
 --samples  complete: how many samples of each program (30000)
@@ -31,6 +31,7 @@ import measure as m  # noqa: E402
 from measure import h  # noqa: E402
 import complete  # noqa: E402
 import test_real_programs as real  # noqa: E402
+import walker  # noqa: E402
 
 DOCUMENT = os.path.join(h.ROOT, "docs/soak.md")
 PERF_SAMPLES = 30000
@@ -410,6 +411,28 @@ def soak_perf(options):
         ["target", "samples", "the five largest ranges", "verdict"], lines), good
 
 
+# ---- unwind rows ----
+
+def soak_rows(options):
+    """Every row of the big files equal to readelf's, by the test that make test runs on three libraries."""
+    lines, good = [], True
+    for name in ("libcrypto.so.3", "python3", "node", "libLLVM-14.so.1"):
+        path = walker.find_file(name)
+        if not path:
+            lines.append([name, "not installed", "", "not measured"])
+            continue
+        note(f"rows: {name}")
+        began = time.monotonic()
+        result = subprocess.run([os.path.join(h.ROOT, "tests/e2e/test_unwind_rows.py"), path], capture_output=True,
+                                text=True, check=False)
+        found = re.search(r"(\d+) rows of readelf, (.*)", result.stdout)
+        good = good and result.returncode == 0
+        lines.append([name, found[1] if found else result.stdout[-200:], found[2] if found else "",
+                      f"{time.monotonic() - began:.0f} s", "yes" if result.returncode == 0 else "**no**"])
+    return "### Unwind rows beside readelf's\n\n" + m.table(["file", "rows of readelf", "compared", "took", "all equal"],
+                                                           lines), good
+
+
 # ---- complete stacks ----
 
 def soak_complete(options):
@@ -494,9 +517,7 @@ def soak_debootstrap(options):
             last = next((line for line in reversed(output.splitlines()) if re.search(r"\d+ passed", line)), "no result")
             verdicts.check("`sudo make test`", f"{last}; {seconds:.0f} s", status == 0)
             if status:
-                print("\n".join(output.splitlines()[-40:]), file=sys.stderr, flush=True)
-            if status:
-                failed = [line.strip() for line in output.splitlines() if "not ok" in line or "AssertionError:" in line]
+                failed = [line.strip() for line in output.splitlines() if re.search(r"not ok \d+ - |AssertionError:", line)]
                 shown += "\n\n" + "\n".join(failed[:60])
     finally:
         end_inside(root)
@@ -508,7 +529,7 @@ def soak_debootstrap(options):
 
 
 PARTS = {"redis": soak_redis, "clang": soak_clang, "kills": soak_kills, "perf": soak_perf,
-         "complete": soak_complete, "debootstrap": soak_debootstrap}
+         "rows": soak_rows, "complete": soak_complete, "debootstrap": soak_debootstrap}
 
 
 def main():

@@ -536,8 +536,9 @@ static void test_table_comes_and_goes(void **state)
 	target = target_start(target_burn);
 	collect_start(target.pid);
 	publish_all(target.pid);
-	assert_ok(collector_remove_table(seen.collector, MODULE_FIRST_FILE));
-	assert_ok(collector_remove_table(seen.collector, MODULE_FIRST_FILE));
+	assert_ok(collector_queue_removal(seen.collector, MODULE_FIRST_FILE));
+	assert_ok(collector_queue_removal(seen.collector, MODULE_FIRST_FILE));
+	assert_ok(collector_flush_tables(seen.collector));
 	missing = collector_read_missing(seen.collector, MODULE_FIRST_FILE);
 	collect_samples(20);
 	assert_int_equal(seen.ends[STACK_NO_TABLE], seen.samples);

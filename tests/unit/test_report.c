@@ -40,7 +40,8 @@ static void test_summary_json(void **state)
 	assert_true(get_real(json, "duration_s") == 92.0);
 	assert_true(json_is_null(get(json, "heap")));
 	assert_keys(get(json, "overhead"), "target_pct self_cpu_pct probe_hits probe_ns frames memo_frames "
-					   "memo_wrong heap_hits heap_ns heap_pct");
+					   "memo_wrong heap_hits heap_ns heap_frames heap_memo_frames "
+					   "heap_pct");
 	assert_true(fabs(get_real(json, "overhead.target_pct") - 98.7 * 1870 / 1e7) < 1e-6);
 	assert_true(fabs(get_real(json, "overhead.self_cpu_pct") - 37 / 92.0) < 1e-6);
 	assert_int_equal(get_count(json, "overhead.probe_hits"), totals.samples);

@@ -65,6 +65,8 @@ static struct heap_facts make_facts(void)
 		.rss_start_bytes = 40 * MIB,
 		.counters = {.hits = 2000,
 			     .program_ns = 900000,
+			     .frames = 900,
+			     .memo_frames = 850,
 			     .allocs = 1118,
 			     .alloc_bytes = 6 * MIB + 800 + 50,
 			     .frees = 1041,
@@ -193,6 +195,8 @@ static void test_summary_json_losses_and_cost(void **state)
 	assert_int_equal(get_count(json, "overhead.probe_hits"), 1000);
 	assert_true(get_real(json, "overhead.probe_ns") == 5000);
 	assert_int_equal(get_count(json, "overhead.heap_hits"), 2000);
+	assert_int_equal(get_count(json, "overhead.heap_frames"), 900);
+	assert_int_equal(get_count(json, "overhead.heap_memo_frames"), 850);
 	assert_true(get_real(json, "overhead.heap_ns") == 450);
 	assert_true(get_real(json, "overhead.heap_pct") == 2);
 	/* 0.01 % for the samples, 2 % for the heap in 100 of 100.25 s. */
