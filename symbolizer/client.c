@@ -9,8 +9,10 @@
 
 #include "base/array.h"
 #include "base/channel.h"
+#include "base/cleanup.h"
 #include "base/text.h"
 #include "bpf/events.h"
+#include "symbolizer/debug_server.h"
 
 #include <errno.h>
 #include <string.h>
@@ -22,12 +24,15 @@
 #define OPEN_MS_PER_MB	       20
 #define OPEN_MS_MAX	       600000
 #define MODULE_SIZE_DEFAULT    (64ull << 20)
+/* Files that one request may ask for without running out of time: two for the unit of each offset. */
+#define FILES_A_REQUEST_MAX (2 * NAMES_REQUEST_MAX + 64)
 
 #define PADDED(length) (((length) + 7) & ~(size_t)7)
 
 struct request {
 	struct request *next;
 	uint32_t answered;
+	uint32_t files;		   /* that the worker asked for meanwhile */
 	struct names_request wire; /* with its offsets: as it is sent */
 };
 
@@ -35,6 +40,7 @@ struct module_state {
 	uint64_t size_bytes;
 	uint32_t opened; /* the connection that has; 0 none */
 	uint8_t failures;
+	char *path; /* NULL: nobody has said it */
 };
 
 struct symbolizer_client {
@@ -42,7 +48,10 @@ struct symbolizer_client {
 	struct symbolizer_client_ops ops;
 	void *arg;
 	struct channel *channel; /* NULL: no worker */
-	uint32_t connection;	 /* number of the channel, from 1 */
+	struct debug_places *places;
+	struct debug_server *files; /* the worker's other socket; NULL: it has not come */
+	uint64_t file_bytes;	    /* handed over since the last answer: they are to be read now */
+	uint32_t connection;	    /* number of the channel, from 1 */
 	struct request *head, **last;
 	struct request *unsent; /* the first in the list that is not under way; NULL none */
 	size_t under_way;
@@ -83,6 +92,32 @@ struct error *symbolizer_client_set_module(struct symbolizer_client *client, uin
 	return NULL;
 }
 
+struct error *symbolizer_client_set_module_path(struct symbolizer_client *client, uint32_t module,
+						const char *path)
+{
+	struct module_state *state = module < MODULE_LIMIT ? get_module(client, module) : NULL;
+	char *copy = state ? strdup(path) : NULL;
+
+	if (!copy)
+		return error_create(ERROR_GENERAL, ENOMEM, NULL, "module %u", module);
+	free(state->path);
+	state->path = copy;
+	return NULL;
+}
+
+void symbolizer_client_set_root(struct symbolizer_client *client, int root_fd)
+{
+	debug_places_set_root(client->places, root_fd);
+}
+
+/* Other files are read at the pace of the module itself. */
+static unsigned get_file_ms(const struct symbolizer_client *client)
+{
+	uint64_t file_ms = (client->file_bytes >> 20) * OPEN_MS_PER_MB;
+
+	return file_ms < OPEN_MS_MAX ? (unsigned)file_ms : OPEN_MS_MAX;
+}
+
 static void start_clock(struct symbolizer_client *client)
 {
 	unsigned wait_ms = LOOKUP_MS;
@@ -93,6 +128,7 @@ static void start_clock(struct symbolizer_client *client)
 
 		if (state->opened != client->connection)
 			wait_ms = open_ms < OPEN_MS_MAX ? (unsigned)open_ms : OPEN_MS_MAX;
+		wait_ms += get_file_ms(client);
 	}
 	error_destroy(loop_set_timer(client->deadline, client->under_way ? wait_ms : 0, 0));
 }
@@ -160,6 +196,9 @@ static void lose_worker(struct symbolizer_client *client)
 
 	channel_destroy(client->channel);
 	client->channel = NULL;
+	debug_server_destroy(client->files);
+	client->files = NULL;
+	client->file_bytes = 0;
 	client->under_way = 0;
 	start_clock(client);
 	if (has_suspect && ++client->modules.items[module].failures >= FAILURES_MAX)
@@ -180,6 +219,7 @@ static void on_deadline(void *arg)
 	struct symbolizer_client *client = arg;
 	uint64_t progress = client->progress;
 
+	debug_server_drain(client->files);
 	if (client->channel)
 		channel_drain(client->channel);
 	if (client->channel && client->under_way && client->progress == progress)
@@ -265,6 +305,7 @@ static bool take_names(struct symbolizer_client *client, const struct message *m
 	request->answered += answer->count;
 	client->pending -= answer->count;
 	client->progress++;
+	client->file_bytes = 0;
 	if (request->answered == request->wire.count)
 		finish_head(client);
 	send_more(client);
@@ -290,6 +331,46 @@ static bool take_info(struct symbolizer_client *client, const struct message *me
 	return true;
 }
 
+/* ---- files that the worker asks for ---- */
+
+static const char *find_path(void *arg, uint32_t module)
+{
+	const struct symbolizer_client *client = arg;
+	const char *path = module < client->modules.count ? client->modules.items[module].path : NULL;
+
+	return path ? path : "";
+}
+
+/* What it asks for it also reads: that is no standstill. */
+static void on_file_answered(void *arg, uint32_t module, uint64_t size_bytes)
+{
+	struct symbolizer_client *client = arg;
+
+	if (!client->under_way || client->head->wire.module != module ||
+	    client->head->files++ >= FILES_A_REQUEST_MAX ||
+	    __builtin_add_overflow(client->file_bytes, size_bytes, &client->file_bytes))
+		return;
+	client->progress++;
+	start_clock(client);
+}
+
+static void on_files_misbehaved(void *arg)
+{
+	lose_worker(arg);
+}
+
+static const struct debug_server_ops files_ops = {find_path, on_file_answered, on_files_misbehaved};
+
+static bool take_files(struct symbolizer_client *client, struct message *message)
+{
+	if (client->files || message->fds[0] < 0)
+		return false;
+	/* Without it there are no separate debug files, and that is all. */
+	error_destroy(debug_server_create(client->loop, take_fd(&message->fds[0]), client->places, &files_ops,
+					  client, &client->files));
+	return true;
+}
+
 static void on_message(void *arg, struct message *message)
 {
 	struct symbolizer_client *client = arg;
@@ -299,6 +380,8 @@ static void on_message(void *arg, struct message *message)
 		ok = take_names(client, message);
 	else if (message->type == SYMBOLIZER_INFO)
 		ok = take_info(client, message);
+	else if (message->type == SYMBOLIZER_FILES)
+		ok = take_files(client, message);
 	if (!ok)
 		lose_worker(client);
 }
@@ -418,7 +501,9 @@ struct error *symbolizer_client_create(struct loop *loop, const struct symbolize
 	client->ops = *ops;
 	client->arg = arg;
 	client->last = &client->head;
-	error = loop_add_timer(loop, 0, 0, on_deadline, client, &client->deadline);
+	error = debug_places_create(&client->places);
+	if (!error)
+		error = loop_add_timer(loop, 0, 0, on_deadline, client, &client->deadline);
 	if (!error)
 		error = loop_add_timer(loop, 0, 0, on_deliver, client, &client->deliver);
 	if (error) {
@@ -444,6 +529,10 @@ void symbolizer_client_destroy(struct symbolizer_client *client)
 	if (!client)
 		return;
 	channel_destroy(client->channel);
+	debug_server_destroy(client->files);
+	debug_places_destroy(client->places);
+	for (size_t i = 0; i < client->modules.count; i++)
+		free(client->modules.items[i].path);
 	loop_remove(client->deadline);
 	loop_remove(client->deliver);
 	free_requests(client->head);

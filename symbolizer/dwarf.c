@@ -26,6 +26,7 @@ struct unit {
 
 struct debug {
 	Dwarf *dwarf;
+	Dwarf *supplement; /* dwz's; NULL: none */
 	ARRAY(struct unit)
 	units;
 	struct ranges ranges; /* value: number of the unit */
@@ -111,7 +112,16 @@ void debug_destroy(struct debug *debug)
 	array_deinit(&debug->units);
 	ranges_deinit(&debug->ranges);
 	dwarf_end(debug->dwarf);
+	dwarf_end(debug->supplement);
 	free(debug);
+}
+
+void debug_set_supplement(struct debug *debug, Elf *elf)
+{
+	if (!debug->dwarf || debug->supplement)
+		return;
+	debug->supplement = dwarf_begin_elf(elf, DWARF_C_READ, NULL);
+	dwarf_setalt(debug->dwarf, debug->supplement);
 }
 
 struct function_adder {

@@ -47,6 +47,8 @@ struct debug_row {
 /* A file without (usable) debug information has none of it: no error. */
 struct error *debug_create(Elf *elf, struct debug **ret);
 void debug_destroy(struct debug *debug); /* NULL accepted */
+/* dwz's file, which the Elf refers to; it must outlive the debug. To be called before the first question. */
+void debug_set_supplement(struct debug *debug, Elf *elf);
 /* The concrete function that covers the address: what is inlined there counts as it. */
 bool debug_find_function(struct debug *debug, uint64_t address, struct debug_function *ret);
 /* The line of the instruction itself: of code that is inlined there, the inlined line. */

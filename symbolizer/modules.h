@@ -9,6 +9,7 @@
 #define KILN_SYMBOLIZER_MODULES_H
 
 #include "base/error.h"
+#include "symbolizer/debug_ask.h"
 #include "symbolizer/frame.h"
 
 #include <stdbool.h>
@@ -30,6 +31,9 @@ struct module_name {
 
 struct error *symbolizer_modules_create(struct symbolizer_modules **ret);
 void symbolizer_modules_destroy(struct symbolizer_modules *modules); /* NULL accepted */
+/* Whom modules that are added from now on ask for separate debug files; it must outlive them. One set of
+ * modules a process: libdw's open() has no arguments of ours. */
+void symbolizer_modules_set_asker(struct symbolizer_modules *modules, const struct debug_asker *asker);
 struct error *symbolizer_modules_add(struct symbolizer_modules *modules, uint32_t id, enum module_kind kind,
 				     int fd);
 struct module *symbolizer_modules_find(const struct symbolizer_modules *modules,
@@ -39,6 +43,8 @@ int module_get_fd(const struct module *module);
 enum module_kind module_get_kind(const struct module *module);
 /* Opens it, if it is not open yet, and says what it has. */
 void module_open(struct module *module, struct info_message *ret);
+/* What module_open() said has changed: a part of the debug information turned out to be missing. Once. */
+bool module_take_news(struct module *module, struct info_message *ret);
 /* offset: as in a frame. Opens it when needed. */
 void module_name_offset(struct module *module, uint64_t offset, struct module_name *ret);
 

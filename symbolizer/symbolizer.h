@@ -56,6 +56,12 @@ struct error *symbolizer_client_connect(struct symbolizer_client *client, int fd
 /* Says how big a module's file is: its first question may take 2 s + 20 ms per MB, a later one 500 ms. */
 struct error *symbolizer_client_set_module(struct symbolizer_client *client, uint32_t module,
 					   uint64_t size_bytes);
+/* Where the target has it mapped: beside it and below it debug files are looked for. */
+struct error *symbolizer_client_set_module_path(struct symbolizer_client *client, uint32_t module,
+						const char *path);
+/* An O_PATH fd of the target's root, which is taken; -1: it is kiln's own. Debug files are looked for there
+ * first. */
+void symbolizer_client_set_root(struct symbolizer_client *client, int root_fd);
 /* Queues a question. At most a few requests are under way at once; the rest waits here. */
 struct error *symbolizer_client_ask(struct symbolizer_client *client, uint32_t module,
 				    const uint64_t *offsets, size_t count);
