@@ -6,9 +6,16 @@
 
 #include <cmocka.h>
 
+#include "base/cleanup.h"
+#include "symbolizer/debug_files.h"
+#include "symbolizer/interpose.h"
 #include "tests/support/workshop.h"
 
+#include <dwarf.h>
 #include <elf.h>
+#include <elfutils/libdw.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -347,16 +354,122 @@ static void test_damaged_minidebuginfo(void **state)
 	expect_nothing("with", "minidebuginfo");
 }
 
+/* ---- split DWARF ---- */
+
+static char dwo_why[120];
+
+static int open_dwo(void *arg, const char *path)
+{
+	return debug_files_open_dwo(arg, path, dwo_why);
+}
+
+/* Whether libdw finds the other half of the file's unit. */
+static bool find_split(const char *file)
+{
+	_cleanup_close_ int fd = open(workshop_path(&shop, file), O_RDONLY | O_CLOEXEC);
+	Elf *elf = elf_begin(fd, ELF_C_READ_MMAP, NULL);
+	struct debug_module module = {.elf = elf, .id = 16, .asker = &shop.asker};
+	Dwarf *dwarf = dwarf_begin_elf(elf, DWARF_C_READ, NULL);
+	bool found = false;
+	Dwarf_CU *unit = NULL;
+	Dwarf_Die die, split;
+	uint8_t type;
+
+	shop.module = file;
+	shop.asked = 0;
+	dwo_why[0] = '\0';
+	interpose_set(open_dwo, &module);
+	while (dwarf_get_units(dwarf, unit, &unit, NULL, &type, &die, NULL) == 0) {
+		memset(&split, 0, sizeof(split));
+		if (type == DW_UT_skeleton &&
+		    dwarf_cu_info(unit, NULL, NULL, NULL, &split, NULL, NULL, NULL) == 0 && split.addr)
+			found |= dwarf_diename(&split) && strstr(dwarf_diename(&split), "source.c");
+	}
+	interpose_set(NULL, NULL);
+	dwarf_end(dwarf);
+	elf_end(elf);
+	return found;
+}
+
+static void test_split(void **state)
+{
+	static const char *const flags[] = {"-gsplit-dwarf -gdwarf-5", "-gsplit-dwarf -gdwarf-4"};
+
+	for (size_t i = 0; i < 2; i++) {
+		workshop_compile(&shop, flags[i]);
+		assert_true(find_split("full"));
+		assert_string_equal(dwo_why, "");
+		/* Beside a program that was moved together with it. */
+		workshop_run(&shop, "mkdir -p moved && cp full moved && mv *.dwo moved");
+		assert_true(find_split("moved/full"));
+		workshop_run(&shop, "rm moved/*.dwo");
+		assert_false(find_split("moved/full"));
+		assert_string_equal(dwo_why, "a .dwo file was not found");
+	}
+}
+
+static void test_hostile_split(void **state)
+{
+	workshop_compile(&shop, "-gsplit-dwarf");
+	workshop_run(&shop, "mkdir kept && mv *.dwo kept && for i in kept/*; do mkfifo $(basename $i); done");
+	assert_false(find_split("full"));
+	assert_non_null(strstr(dwo_why, "not a regular file"));
+	workshop_run(&shop, "for i in kept/*; do rm $(basename $i); ln -s /dev/zero $(basename $i); done");
+	assert_false(find_split("full"));
+	workshop_run(&shop, "for i in kept/*; do rm $(basename $i); cp source.c $(basename $i); done");
+	assert_false(find_split("full"));
+	assert_string_equal(dwo_why, "no ELF file");
+	workshop_run(&shop, "rm *.dwo; touch full.dwp");
+	assert_false(find_split("full"));
+	assert_non_null(strstr(dwo_why, ".dwp"));
+}
+
+/* All else passes, also while somebody waits for .dwo files. */
+static void test_open_passes_through(void **state)
+{
+	struct debug_module module = {.id = 16, .asker = &shop.asker};
+	struct stat status;
+	int fd;
+
+	interpose_set(open_dwo, &module);
+	fd = open(workshop_path(&shop, "made"), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
+	assert_true(fd >= 0);
+	assert_int_equal(fstat(fd, &status), 0);
+	assert_int_equal(status.st_mode & 0777, 0640);
+	close(fd);
+	assert_int_equal(open(workshop_path(&shop, "gone"), O_RDONLY), -1);
+	assert_int_equal(errno, ENOENT);
+	fd = openat(AT_FDCWD, workshop_path(&shop, "made"), O_RDONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	close(fd);
+	assert_int_equal(shop.asked, 0);
+	/* It is ours that libdw finds. */
+	shop.module = "full";
+	assert_int_equal(open("/nowhere/x.dwo", O_RDONLY), -1);
+	assert_int_equal(shop.asked, 1);
+	interpose_set(NULL, NULL);
+	assert_int_equal(open("/nowhere/x.dwo", O_RDONLY), -1);
+	assert_int_equal(shop.asked, 1);
+}
+
 int main(void)
 {
-#define TEST(function) cmocka_unit_test_setup_teardown(function, start, finish)
 	const struct CMUnitTest tests[] = {
-		TEST(test_build_id),	   TEST(test_build_id_of_eu_strip),
-		TEST(test_wrong_build_id), TEST(test_link),
-		TEST(test_wrong_checksum), TEST(test_link_to_another_program),
-		TEST(test_own_sections),   TEST(test_zstd),
-		TEST(test_unpacking_bomb), TEST(test_dwz),
-		TEST(test_minidebuginfo),  TEST(test_damaged_minidebuginfo),
+		cmocka_unit_test_setup_teardown(test_build_id, start, finish),
+		cmocka_unit_test_setup_teardown(test_build_id_of_eu_strip, start, finish),
+		cmocka_unit_test_setup_teardown(test_wrong_build_id, start, finish),
+		cmocka_unit_test_setup_teardown(test_link, start, finish),
+		cmocka_unit_test_setup_teardown(test_wrong_checksum, start, finish),
+		cmocka_unit_test_setup_teardown(test_link_to_another_program, start, finish),
+		cmocka_unit_test_setup_teardown(test_own_sections, start, finish),
+		cmocka_unit_test_setup_teardown(test_zstd, start, finish),
+		cmocka_unit_test_setup_teardown(test_unpacking_bomb, start, finish),
+		cmocka_unit_test_setup_teardown(test_dwz, start, finish),
+		cmocka_unit_test_setup_teardown(test_minidebuginfo, start, finish),
+		cmocka_unit_test_setup_teardown(test_damaged_minidebuginfo, start, finish),
+		cmocka_unit_test_setup_teardown(test_split, start, finish),
+		cmocka_unit_test_setup_teardown(test_hostile_split, start, finish),
+		cmocka_unit_test_setup_teardown(test_open_passes_through, start, finish),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
