@@ -13,8 +13,10 @@
 #include "base/text.h"
 #include "bpf/events.h"
 #include "symbolizer/debug_server.h"
+#include "symbolizer/debuginfod.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #define REQUESTS_UNDER_WAY_MAX 4
@@ -41,6 +43,11 @@ struct module_state {
 	uint32_t opened; /* the connection that has; 0 none */
 	uint8_t failures;
 	char *path; /* NULL: nobody has said it */
+	/* With debuginfod: whether its debug file is being fetched, or needs no (more) fetching; and what was
+	 * asked until then, to be asked again. */
+	bool is_fetching, is_settled;
+	ARRAY(uint64_t)
+	asked;
 };
 
 struct symbolizer_client {
@@ -49,9 +56,11 @@ struct symbolizer_client {
 	void *arg;
 	struct channel *channel; /* NULL: no worker */
 	struct debug_places *places;
-	struct debug_server *files; /* the worker's other socket; NULL: it has not come */
-	uint64_t file_bytes;	    /* handed over since the last answer: they are to be read now */
-	uint32_t connection;	    /* number of the channel, from 1 */
+	struct debug_server *files;    /* the worker's other socket; NULL: it has not come */
+	struct debuginfod *debuginfod; /* NULL: not wanted */
+	void (*on_progress)(void *arg, const char *text);
+	uint64_t file_bytes; /* handed over since the last answer: they are to be read now */
+	uint32_t connection; /* number of the channel, from 1 */
 	struct request *head, **last;
 	struct request *unsent; /* the first in the list that is not under way; NULL none */
 	size_t under_way;
@@ -226,6 +235,96 @@ static void on_deadline(void *arg)
 		lose_worker(client);
 }
 
+/* ---- debuginfod ---- */
+
+static void forget_asked(struct module_state *state)
+{
+	state->is_fetching = false;
+	state->is_settled = true;
+	array_deinit(&state->asked);
+}
+
+/* When memory is short some names stay as they are. */
+static void remember_asked(struct module_state *state, const uint64_t *offsets, size_t count)
+{
+	if (!array_reserve(&state->asked, state->asked.count + count))
+		return;
+	memcpy(state->asked.items + state->asked.count, offsets, count * sizeof(*offsets));
+	state->asked.count += count;
+}
+
+static void tell_progress(struct symbolizer_client *client, uint32_t module, const char *what)
+{
+	const char *path = client->modules.items[module].path, *slash = path ? strrchr(path, '/') : NULL;
+	char text[200];
+
+	snprintf(text, sizeof(text), "debuginfod: %.100s: %s (%zu to go)", slash ? slash + 1 : "", what,
+		 debuginfod_count(client->debuginfod));
+	client->on_progress(client->arg, text);
+}
+
+static void fetch_debug_file(struct symbolizer_client *client, const struct info_message *info)
+{
+	struct module_state *state = &client->modules.items[info->module];
+	struct error *error;
+
+	if (!client->debuginfod || state->is_fetching || state->is_settled)
+		return;
+	if (info->symbols == SYMBOLS_FULL || !info->build_id_length || !state->path || *state->path != '/') {
+		forget_asked(state);
+		return;
+	}
+	state->is_fetching = true;
+	error = debuginfod_fetch(client->debuginfod, info->module, info->build_id, info->build_id_length);
+	if (error)
+		forget_asked(state);
+	else if (state->is_fetching)
+		tell_progress(client, info->module, "fetching its debug file");
+	error_destroy(error);
+}
+
+/* The worker forgets the module, and is asked all anew. */
+static void ask_again(struct symbolizer_client *client, uint32_t module)
+{
+	struct module_state *state = &client->modules.items[module];
+	struct again_message again = {module};
+	uint64_t *offsets = take_ptr(state->asked.items);
+	size_t count = state->asked.count;
+
+	state->asked.count = state->asked.capacity = 0;
+	forget_asked(state);
+	state->opened = 0;
+	if (client->channel)
+		error_destroy(
+			channel_send(client->channel, SYMBOLIZER_AGAIN, &again, sizeof(again), NULL, 0));
+	error_destroy(symbolizer_client_ask(client, module, offsets, count));
+	free(offsets);
+}
+
+static void on_fetched(void *arg, const struct debuginfod_file *file)
+{
+	struct symbolizer_client *client = arg;
+	struct error *error = NULL;
+
+	if (file->path)
+		error = debug_places_add_file(client->places, file->build_id, file->build_id_length,
+					      file->path);
+	if (file->path && !error)
+		ask_again(client, file->module);
+	else
+		forget_asked(&client->modules.items[file->module]);
+	error_destroy(error);
+	tell_progress(client, file->module,
+		      file->path ? "its debug file is here" : "no server has its debug file");
+}
+
+struct error *symbolizer_client_use_debuginfod(struct symbolizer_client *client,
+					       void (*progress)(void *arg, const char *text))
+{
+	client->on_progress = progress;
+	return debuginfod_create(client->loop, on_fetched, client, &client->debuginfod);
+}
+
 /* ---- answers ---- */
 
 static const char *take_string(struct symbolizer_client *client, const unsigned char *text, size_t length,
@@ -328,6 +427,7 @@ static bool take_info(struct symbolizer_client *client, const struct message *me
 	memset(clean.why, 0, sizeof(clean.why));
 	text_sanitize(info.why, strnlen(info.why, sizeof(info.why)), clean.why, sizeof(clean.why));
 	client->ops.info(client->arg, &clean);
+	fetch_debug_file(client, &clean);
 	return true;
 }
 
@@ -421,6 +521,8 @@ static struct error *ask_some(struct symbolizer_client *client, uint32_t module,
 	request->wire.count = count;
 	memcpy(request->wire.offsets, offsets, count * sizeof(*offsets));
 	client->pending += count;
+	if (client->debuginfod && !client->modules.items[module].is_settled)
+		remember_asked(&client->modules.items[module], offsets, count);
 	if (client->modules.items[module].failures >= FAILURES_MAX) {
 		push_unknown(client, request);
 		return NULL;
@@ -454,7 +556,7 @@ struct error *symbolizer_client_ask(struct symbolizer_client *client, uint32_t m
 
 size_t symbolizer_client_pending(const struct symbolizer_client *client)
 {
-	return client->pending;
+	return client->pending + (client->debuginfod ? debuginfod_count(client->debuginfod) : 0);
 }
 
 /* A request that was answered in part goes on with its rest: the new worker counts from its own first. */
@@ -530,9 +632,12 @@ void symbolizer_client_destroy(struct symbolizer_client *client)
 		return;
 	channel_destroy(client->channel);
 	debug_server_destroy(client->files);
+	debuginfod_destroy(client->debuginfod);
 	debug_places_destroy(client->places);
-	for (size_t i = 0; i < client->modules.count; i++)
+	for (size_t i = 0; i < client->modules.count; i++) {
 		free(client->modules.items[i].path);
+		array_deinit(&client->modules.items[i].asked);
+	}
 	loop_remove(client->deadline);
 	loop_remove(client->deliver);
 	free_requests(client->head);

@@ -16,8 +16,16 @@
 
 #define DEBUG_DIRECTORY "/usr/lib/debug"
 
+struct fetched {
+	uint32_t build_id_length;
+	uint8_t build_id[BUILD_ID_MAX];
+	char *path;
+};
+
 struct debug_places {
 	int root_fd; /* -1: none */
+	ARRAY(struct fetched)
+	fetched; /* a few: what no package had */
 	struct debug_directories directories;
 };
 
@@ -62,6 +70,9 @@ void debug_places_destroy(struct debug_places *places)
 	for (size_t i = 0; i < places->directories.count; i++)
 		free(places->directories.items[i]);
 	array_deinit(&places->directories);
+	for (size_t i = 0; i < places->fetched.count; i++)
+		free(places->fetched.items[i].path);
+	array_deinit(&places->fetched);
 	cleanup_close(&places->root_fd);
 	free(places);
 }
@@ -70,6 +81,18 @@ void debug_places_set_root(struct debug_places *places, int root_fd)
 {
 	cleanup_close(&places->root_fd);
 	places->root_fd = root_fd;
+}
+
+struct error *debug_places_add_file(struct debug_places *places, const uint8_t *build_id, uint32_t length,
+				    const char *path)
+{
+	struct fetched fetched = {.build_id_length = length, .path = strdup(path)};
+
+	memcpy(fetched.build_id, build_id, length < BUILD_ID_MAX ? length : BUILD_ID_MAX);
+	if (fetched.path && array_append(&places->fetched, fetched))
+		return NULL;
+	free(fetched.path);
+	return error_create(ERROR_GENERAL, ENOMEM, NULL, "debug file");
 }
 
 /* ---- opening ---- */
@@ -135,6 +158,21 @@ static void open_candidate(const struct debug_places *places, const struct debug
 		say_why(candidate, strerror(errno), ret);
 }
 
+static void open_fetched(const struct debug_places *places, const struct want_message *want, uint32_t place,
+			 struct debug_opened *ret)
+{
+	if (want->kind != WANT_BUILD_ID || ret->fd >= 0 || want->place > place)
+		return;
+	ret->place = place;
+	for (size_t i = 0; i < places->fetched.count && ret->fd < 0; i++) {
+		const struct fetched *fetched = &places->fetched.items[i];
+
+		if (fetched->build_id_length == want->build_id_length &&
+		    memcmp(fetched->build_id, want->build_id, want->build_id_length) == 0)
+			open_candidate(places, &(struct debug_candidate){.path = fetched->path}, ret);
+	}
+}
+
 void debug_open(const struct debug_places *places, const char *module_path, const struct want_message *want,
 		const char *name, struct debug_opened *ret)
 {
@@ -147,6 +185,7 @@ void debug_open(const struct debug_places *places, const char *module_path, cons
 		ret->place = (uint32_t)i;
 		open_candidate(places, &list.items.items[i], ret);
 	}
+	open_fetched(places, want, (uint32_t)list.items.count, ret);
 	/* What the program is, whatever the first refusal was. */
 	if (ret->fd < 0 && want->kind == WANT_DWO && list.package) {
 		_cleanup_close_ int package =

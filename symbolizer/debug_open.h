@@ -23,6 +23,10 @@ void debug_places_destroy(struct debug_places *places); /* NULL accepted */
 /* An O_PATH fd of the target's root, which is taken; -1: the target's root is kiln's. */
 void debug_places_set_root(struct debug_places *places, int root_fd);
 
+/* A file that was fetched for this build-id: the last place for it. */
+struct error *debug_places_add_file(struct debug_places *places, const uint8_t *build_id, uint32_t length,
+				    const char *path);
+
 struct debug_opened {
 	int fd; /* -1: none */
 	uint32_t place;

@@ -31,6 +31,8 @@ enum symbolizer_message {
 			     any */
 	/* kiln → worker */
 	SYMBOLIZER_NAMES, /* struct names_request */
+	SYMBOLIZER_AGAIN, /* struct again_message: forget what the module's names came from; a file has come
+			   */
 	/* worker → kiln */
 	SYMBOLIZER_NAMED, /* struct names_answer: answers in the order and number of the request's offsets,
 			     perhaps in several messages */
@@ -98,6 +100,10 @@ struct hooks_message {
 	__u32 is_go; /* Go code is in it: no probe with a return may be put there */
 	__u32 reserved;
 	struct hook_proposal proposals[];
+};
+
+struct again_message {
+	__u32 module;
 };
 
 struct names_request {

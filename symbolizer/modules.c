@@ -14,6 +14,7 @@
 #include "symbolizer/pclntab_section.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 
 struct module {
@@ -108,6 +109,16 @@ struct error *symbolizer_modules_add(struct symbolizer_modules *modules, uint32_
 	module_destroy(modules->items.items[id]);
 	modules->items.items[id] = module;
 	return NULL;
+}
+
+void symbolizer_modules_reopen(struct symbolizer_modules *modules, uint32_t id)
+{
+	const struct module *module = symbolizer_modules_find(modules, id);
+	int fd = module ? fcntl(module->fd, F_DUPFD_CLOEXEC, 3) : -1;
+
+	/* When there is no fd to be had it stays as it is. */
+	if (fd >= 0)
+		error_destroy(symbolizer_modules_add(modules, id, module->kind, fd));
 }
 
 struct module *symbolizer_modules_find(const struct symbolizer_modules *modules, uint32_t id)

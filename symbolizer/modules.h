@@ -36,6 +36,8 @@ void symbolizer_modules_destroy(struct symbolizer_modules *modules); /* NULL acc
 void symbolizer_modules_set_asker(struct symbolizer_modules *modules, const struct debug_asker *asker);
 struct error *symbolizer_modules_add(struct symbolizer_modules *modules, uint32_t id, enum module_kind kind,
 				     int fd);
+/* As if it had just been added: it looks for its files anew. */
+void symbolizer_modules_reopen(struct symbolizer_modules *modules, uint32_t id);
 struct module *symbolizer_modules_find(const struct symbolizer_modules *modules,
 				       uint32_t id); /* NULL when there is none */
 

@@ -268,6 +268,16 @@ static void answer_names(struct worker *worker, struct message *message)
 	send_answer(worker);
 }
 
+static void open_again(struct worker *worker, const struct message *message)
+{
+	const struct again_message *again = message->payload;
+
+	if (message->length != sizeof(*again) || again->module >= MODULE_LIMIT)
+		return;
+	symbolizer_modules_reopen(worker->modules, again->module);
+	worker->informed[again->module] = false;
+}
+
 static void on_kiln_message(void *arg, struct message *message)
 {
 	struct worker *worker = arg;
@@ -276,6 +286,8 @@ static void on_kiln_message(void *arg, struct message *message)
 	channel_drain(worker->probe);
 	if (message->type == SYMBOLIZER_NAMES)
 		answer_names(worker, message);
+	else if (message->type == SYMBOLIZER_AGAIN)
+		open_again(worker, message);
 }
 
 /* Without kiln the worker waits for its end, or for the tables that the probe still wants. */

@@ -342,6 +342,157 @@ static void test_no_socket(void **state)
 	close(null);
 }
 
+/* ---- debuginfod ---- */
+
+static char progress[4][200];
+static unsigned progress_count;
+
+static void on_progress(void *arg, const char *text)
+{
+	snprintf(progress[progress_count++ % 4], sizeof(progress[0]), "%s", text);
+	loop_quit(world.loop, 0);
+}
+
+/* A client in the place of the real one: it waits for the file "go", then does as it is told. */
+static void make_client(const char *script)
+{
+	char path[1024];
+
+	workshop_run(&world.shop,
+		     "mkdir bin && { echo '#!/bin/sh'; echo 'cd %s'; } >bin/debuginfod-find && "
+		     "chmod 755 bin/debuginfod-find && mkfifo go",
+		     world.shop.directory);
+	workshop_run(&world.shop, "cat >>bin/debuginfod-find <<'END'\n%s\nEND\n", script);
+	snprintf(path, sizeof(path), "%s:%s", workshop_path(&world.shop, "bin"), getenv("PATH"));
+	setenv("PATH", path, 1);
+	setenv("DEBUGINFOD_URLS", "https://example.invalid", 1);
+}
+
+static void let_client_go(void)
+{
+	_cleanup_close_ int go = open(workshop_path(&world.shop, "go"), O_WRONLY | O_CLOEXEC);
+
+	assert_int_equal(write(go, "\n", 1), 1);
+}
+
+static void run_until_progress(unsigned count)
+{
+	while (progress_count < count)
+		loop_run(world.loop);
+}
+
+static int start_fetching(void **state)
+{
+	progress_count = 0;
+	setenv("OLD_PATH", getenv("PATH"), 1);
+	return start(state);
+}
+
+static int finish_fetching(void **state)
+{
+	setenv("PATH", getenv("OLD_PATH"), 1);
+	unsetenv("DEBUGINFOD_URLS");
+	return finish(state);
+}
+
+static void ask_with_debuginfod(const char *script)
+{
+	make_client(script);
+	assert_null(symbolizer_client_use_debuginfod(world.client, on_progress));
+	assert_null(symbolizer_client_connect(world.client, start_worker("plain")));
+	ask();
+	while (!world.named)
+		loop_run(world.loop);
+	/* The first answer does not wait for servers. */
+	assert_string_not_equal(world.function, "secret");
+	assert_int_equal(world.info.symbols, SYMBOLS_STRIPPED);
+	run_until_progress(1);
+	assert_string_equal(progress[0], "debuginfod: plain: fetching its debug file (1 to go)");
+	assert_int_equal(symbolizer_client_pending(world.client), 1);
+	let_client_go();
+	run_until_progress(2);
+}
+
+static void test_debuginfod(void **state)
+{
+	char id[128], *at;
+
+	ask_with_debuginfod("read x <go; echo \"$@ $DEBUGINFOD_URLS\" >asked; echo $PWD/separate.debug");
+	assert_string_equal(progress[1], "debuginfod: plain: its debug file is here (0 to go)");
+	while (world.named < 2)
+		loop_run(world.loop);
+	assert_string_equal(world.function, "secret");
+	assert_non_null(strstr(world.file, "source.c"));
+	assert_int_equal(world.info.symbols, SYMBOLS_FULL);
+	assert_int_equal(symbolizer_client_pending(world.client), 0);
+	/* It was asked by the build-id. */
+	snprintf(id, sizeof(id), "%s", strrchr(workshop_build_id_path(&world.shop), '/') - 2);
+	memmove(id + 2, id + 3, strlen(id + 3) + 1);
+	at = strstr(id, ".debug");
+	assert_non_null(at);
+	*at = '\0';
+	workshop_run(&world.shop, "cat asked && grep -x 'debuginfo %s https://example.invalid' asked", id);
+}
+
+/* The build-id decides, whoever says so. */
+static void test_debuginfod_with_another_file(void **state)
+{
+	ask_with_debuginfod("read x <go; cp full other && objcopy --remove-section .note.gnu.build-id other; "
+			    "echo $PWD/other");
+	while (world.named < 2)
+		loop_run(world.loop);
+	assert_string_not_equal(world.function, "secret");
+	assert_non_null(strstr(world.info.why, "another build-id"));
+	assert_int_equal(world.stuck, 0);
+}
+
+static void test_debuginfod_without_the_file(void **state)
+{
+	ask_with_debuginfod("read x <go; echo 'Server query failed: No such file or directory' >&2; exit 1");
+	assert_string_equal(progress[1], "debuginfod: plain: no server has its debug file (0 to go)");
+	assert_int_equal(symbolizer_client_pending(world.client), 0);
+	/* And it is not asked for again. */
+	world.named = 0;
+	ask();
+	while (!world.named)
+		loop_run(world.loop);
+	assert_int_equal(progress_count, 2);
+	assert_int_equal(symbolizer_client_pending(world.client), 0);
+}
+
+/* It ends while the client is at work: the client ends too. */
+static void test_debuginfod_under_way(void **state)
+{
+	make_client("echo $$ >pid; read x <go");
+	assert_null(symbolizer_client_use_debuginfod(world.client, on_progress));
+	assert_null(symbolizer_client_connect(world.client, start_worker("plain")));
+	ask();
+	run_until_progress(1);
+	symbolizer_client_destroy(world.client);
+	world.client = NULL;
+	assert_int_equal(waitpid(-1, NULL, WNOHANG), 0); /* only the worker is left */
+}
+
+static void test_debuginfod_that_cannot_be(void **state)
+{
+	struct error *error;
+
+	setenv("PATH", workshop_path(&world.shop, "debug"), 1);
+	setenv("DEBUGINFOD_URLS", "https://example.invalid", 1);
+	error = symbolizer_client_use_debuginfod(world.client, on_progress);
+	assert_non_null(error);
+	assert_non_null(strstr(error_get_message(error), "not installed"));
+	error_destroy(error);
+	setenv("PATH", getenv("OLD_PATH"), 1);
+	make_client("exit 1");
+	setenv("DEBUGINFOD_URLS", " ", 1);
+	error = symbolizer_client_use_debuginfod(world.client, on_progress);
+	assert_non_null(error);
+	assert_non_null(strstr(error_get_message(error), "no server"));
+	assert_non_null(error_get_hint(error));
+	error_destroy(error);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -353,6 +504,14 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_asking_is_no_way_out, start, finish),
 		cmocka_unit_test_setup_teardown(test_lies_about_the_socket, start, finish),
 		cmocka_unit_test_setup_teardown(test_no_socket, start, finish),
+		cmocka_unit_test_setup_teardown(test_debuginfod, start_fetching, finish_fetching),
+		cmocka_unit_test_setup_teardown(test_debuginfod_with_another_file, start_fetching,
+						finish_fetching),
+		cmocka_unit_test_setup_teardown(test_debuginfod_without_the_file, start_fetching,
+						finish_fetching),
+		cmocka_unit_test_setup_teardown(test_debuginfod_under_way, start_fetching, finish_fetching),
+		cmocka_unit_test_setup_teardown(test_debuginfod_that_cannot_be, start_fetching,
+						finish_fetching),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
