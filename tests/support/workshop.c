@@ -139,7 +139,7 @@ void workshop_look(struct workshop *workshop, const char *file, struct workshop_
 	struct symbolizer_modules *modules;
 	struct module_name *name = calloc(1, sizeof(*name));
 	struct library full;
-	uint64_t offset, length;
+	uint64_t offset = 0, length;
 	struct module *module;
 
 	snprintf(full.path, sizeof(full.path), "%s", workshop_path(workshop, "full"));
