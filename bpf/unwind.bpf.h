@@ -4,7 +4,7 @@
  * Whoever includes it as plain C defines the nine accessors below first (static functions).
  *
  * A step looks the pc up in the mappings (binary search, the last hit remembered), then in its module's table
- * (page index, binary search inside one 64 KiB value), and applies the rule. Code without a rule (JITs, Go,
+ * (page index, binary search inside one map value), and applies the rule. Code without a rule (JITs, Go,
  * hand-written code) is left by its frame pointer, where the return address that this finds stands behind a
  * call. Nothing that comes from the target's memory is trusted: the CFA must grow, the return address must
  * lie in an executable mapping. Nothing that comes from a table can lead outside of it: every index is
@@ -23,8 +23,8 @@
 #define TABLE_CHUNK_MASK (TABLE_CHUNK_WORDS - 1)
 #define TABLE_WORD_BYTES 4
 
-/* Halvings of the search among the rows of a page, which lie in one chunk. */
-#define ROW_SEARCH_STEPS TABLE_CHUNK_SHIFT
+/* Halvings of the search among the rows of a page: it has at most one for each byte. */
+#define ROW_SEARCH_STEPS TABLE_PAGE_SHIFT
 
 /* The target's stack is read in windows of so many bytes: one read costs 125 ns here, whatever its size
  * (stac, barriers, clac); one a frame would be two thirds of the whole walk. */

@@ -63,7 +63,7 @@ static void test_gap_and_unsupported(void **state)
 	walk_all(CODE + 0x650, STACK_BASE, 0);
 	assert_int_equal(walk.end, STACK_NO_RULE);
 	/* before and behind the table's pages */
-	mapping_add(CODE + 0x10000, CODE + 0x11000, 0x1000, MODULE, 0);
+	mapping_add(CODE + 0x10000, CODE + 0x11000, 0x0, MODULE, 0);
 	mapping_add(CODE + 0x20000, CODE + 0x21000, 0x4000, MODULE, 0);
 	walk_all(CODE + 0x10010, STACK_BASE, 0);
 	assert_int_equal(walk.end, STACK_NO_RULE);
@@ -391,6 +391,8 @@ static uint32_t rule_at(uint64_t offset)
 	return walk_find_rule(&walk, world.table, offset);
 }
 
+#define PAGE_BYTES (1u << TABLE_PAGE_SHIFT)
+
 static void test_row_and_page_borders(void **state)
 {
 	uint64_t page = (uint64_t)FIRST_PAGE << TABLE_PAGE_SHIFT;
@@ -414,10 +416,10 @@ static void test_full_page(void **state)
 	/* a row a byte: as many as a page can have */
 	table_begin(1, 8, 64);
 	table_page();
-	for (uint32_t offset = 0; offset < 4096; offset++)
+	for (uint32_t offset = 0; offset < PAGE_BYTES; offset++)
 		table_row(offset, 1 + offset % 7);
 	table_end();
-	for (uint32_t offset = 0; offset < 4096; offset++)
+	for (uint32_t offset = 0; offset < PAGE_BYTES; offset++)
 		assert_int_equal(rule_at(page + offset), 1 + offset % 7);
 }
 
@@ -435,19 +437,19 @@ static void test_padding_and_chunk_borders(void **state)
 		table_row(0x80, RULE_LEAF);
 	table_page();
 	table_row(0, RULE_ROOT);
-	table_row(0xfff, RULE_RSP_24);
+	table_row(PAGE_BYTES - 1, RULE_RSP_24);
 	table_page();
 	table_row(0, RULE_DOWN);
 	table_end();
 	assert_int_equal(rule_at(page), RULE_RBP);
 	assert_int_equal(rule_at(page + 0x7f), RULE_RBP);
 	assert_int_equal(rule_at(page + 0x80), RULE_LEAF);
-	assert_int_equal(rule_at(page + 0xfff), RULE_LEAF);
-	assert_int_equal(rule_at(page + 0x1000), RULE_ROOT);
-	assert_int_equal(rule_at(page + 0x1ffe), RULE_ROOT);
-	assert_int_equal(rule_at(page + 0x1fff), RULE_RSP_24);
-	assert_int_equal(rule_at(page + 0x2fff), RULE_DOWN);
-	assert_int_equal(rule_at(page + 0x3000), RULE_GAP);
+	assert_int_equal(rule_at(page + PAGE_BYTES - 1), RULE_LEAF);
+	assert_int_equal(rule_at(page + PAGE_BYTES), RULE_ROOT);
+	assert_int_equal(rule_at(page + 2 * PAGE_BYTES - 2), RULE_ROOT);
+	assert_int_equal(rule_at(page + 2 * PAGE_BYTES - 1), RULE_RSP_24);
+	assert_int_equal(rule_at(page + 3 * PAGE_BYTES - 1), RULE_DOWN);
+	assert_int_equal(rule_at(page + 3 * PAGE_BYTES), RULE_GAP);
 }
 
 static void test_table_that_goes_away(void **state)
