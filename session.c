@@ -281,8 +281,11 @@ static void on_named(void *arg, uint32_t module, const struct resolved_name *nam
 {
 	struct session *session = arg;
 
-	for (size_t i = 0; i < count; i++) {
-		struct frame_name name = {
+	struct frame_name levels[NAME_LEVELS_MAX];
+	size_t level = 0;
+
+	for (size_t i = 0; i < count && level < NAME_LEVELS_MAX; i++) {
+		levels[level++] = (struct frame_name){
 			.start = names[i].start,
 			.function = names[i].function_length ? names[i].function : NULL,
 			.function_length = names[i].function_length,
@@ -291,8 +294,10 @@ static void on_named(void *arg, uint32_t module, const struct resolved_name *nam
 			.line = names[i].line,
 			.is_fde = names[i].is_fde,
 		};
-
-		profile_set_name(session->source.profile, FRAME(module, names[i].offset), &name);
+		if (names[i].is_inlined)
+			continue;
+		profile_set_name(session->source.profile, FRAME(module, names[i].offset), levels, level);
+		level = 0;
 	}
 }
 

@@ -121,7 +121,7 @@ static void name_word(struct profile *profile, struct reference *reference, unsi
 	}
 	/* Also of words that no sample has had yet. */
 	assert_int_not_equal(stacks_intern_frame(profile, get_word(word)), 0);
-	profile_set_name(profile, get_word(word), &name);
+	profile_set_name(profile, get_word(word), &name, 1);
 	reference->is_named[word] = true;
 }
 
