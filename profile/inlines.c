@@ -26,7 +26,8 @@ static bool is_same(const struct inline_site *a, const struct inline_site *b)
 	return a->outer == b->outer && a->function == b->function && a->file == b->file && a->line == b->line;
 }
 
-uint32_t inlines_intern(struct profile *profile, uint32_t outer, uint32_t function, const char *file, uint32_t line)
+uint32_t inlines_intern(struct profile *profile, uint32_t outer, uint32_t function, const char *file,
+			uint32_t line)
 {
 	struct inlines *inlines = &profile->inlines;
 	struct inline_site wanted = {file, outer, function, line, 0};

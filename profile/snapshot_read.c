@@ -154,8 +154,8 @@ static const struct function_number *find_function(const struct reader *reader, 
 {
 	if (!reader->functions.count)
 		return NULL;
-	return bsearch(&id, reader->functions.items, reader->functions.count, sizeof(*reader->functions.items),
-		       compare_functions);
+	return bsearch(&id, reader->functions.items, reader->functions.count,
+		       sizeof(*reader->functions.items), compare_functions);
 }
 
 static struct error *read_inlined_row(struct reader *reader, struct cursor *cursor)

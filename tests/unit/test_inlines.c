@@ -102,9 +102,11 @@ static void print_node(const struct profile *profile, uint32_t node, FILE *file)
 		uint32_t best = 0;
 
 		for (uint32_t child = nodes[node].first_child; child; child = nodes[child].next_sibling) {
-			const char *text = functions_get_name((struct profile *)profile, nodes[child].function);
+			const char *text =
+				functions_get_name((struct profile *)profile, nodes[child].function);
 
-			if (nodes[child].total && strcmp(text, last) > 0 && (!next || strcmp(text, next) < 0)) {
+			if (nodes[child].total && strcmp(text, last) > 0 &&
+			    (!next || strcmp(text, next) < 0)) {
 				next = text;
 				best = child;
 			}

@@ -217,7 +217,8 @@ static void make_old(const char *file, uint32_t schema)
 		assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
 	}
 	for (size_t i = 0; i < snapshot_schema_count; i++)
-		if (!strcmp(snapshot_schema[i].type, "view") && schema_object_is_in(&snapshot_schema[i], schema))
+		if (!strcmp(snapshot_schema[i].type, "view") &&
+		    schema_object_is_in(&snapshot_schema[i], schema))
 			assert_int_equal(sqlite3_exec(db, snapshot_schema[i].sql, NULL, NULL, NULL),
 					 SQLITE_OK);
 	snprintf(sql, sizeof(sql), "PRAGMA user_version = %u", schema);
