@@ -38,6 +38,9 @@ static struct {
 	unsigned reads;
 	unsigned missing; /* walks that wanted a table, and the last module that had none */
 	uint32_t missing_module;
+	uint64_t remap_count, remapped;
+	unsigned asked;
+	struct mapping vma; /* what the kernel knows and the list does not */
 	uint64_t site;
 	struct {
 		uint64_t slot, pc;
@@ -80,6 +83,29 @@ static uint64_t walk_get_exec_count(void)
 {
 	return world.exec_count;
 }
+
+/* Memory was mapped in the place of the mappings that begin at remapped. */
+static uint64_t walk_get_remap_count(void)
+{
+	return world.remap_count;
+}
+
+static int walk_is_remapped(const struct mapping_header *header, const struct mapping *mapping)
+{
+	return header->remap_count != world.remap_count && mapping->start == world.remapped;
+}
+#define walk_get_remap_count walk_get_remap_count
+
+static int walk_ask_kernel(uint64_t pc, struct mapping *ret)
+{
+	world.asked++;
+	*ret = (struct mapping){0};
+	if (pc < world.vma.start || pc >= world.vma.end)
+		return 0;
+	*ret = world.vma;
+	return 1;
+}
+#define walk_ask_kernel walk_ask_kernel
 
 /* As the kernel's helper: what cannot be read is zeros. */
 static long world_read(void *ret, uint32_t bytes, uint64_t address, const void *memory, uint64_t start,

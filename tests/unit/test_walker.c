@@ -182,6 +182,46 @@ static void test_mappings_of_another_program(void **state)
 	assert_int_equal(walk.end, STACK_COMPLETE);
 }
 
+static void test_kernel_knows_more(void **state)
+{
+	uint64_t fresh = CODE + 0x100000;
+
+	/* A library that was loaded since the mappings were published. */
+	world.vma = (struct mapping){fresh, fresh + CODE_BYTES, OFFSET(CODE), MODULE, 0};
+	world.stack[0] = CODE + 0x408;
+	walk_all(fresh + 0x10, STACK_BASE, 0);
+	assert_int_equal(walk.end, STACK_COMPLETE);
+	assert_int_equal(frames[0], FRAME(MODULE, 0x10 + OFFSET(CODE)));
+	assert_int_equal(world.asked, 1);
+	/* What the list has is not asked for. */
+	walk_all(CODE + 0x10, STACK_BASE, 0);
+	assert_int_equal(walk.end, STACK_COMPLETE);
+	assert_int_equal(world.asked, 1);
+	/* Nobody knows. */
+	walk_all(fresh - 8, STACK_BASE, 0);
+	assert_int_equal(walk.end, STACK_NO_MAPPING);
+	assert_int_equal(walk.unknown_pc, fresh - 8);
+}
+
+static void test_replaced_mapping_is_asked_for(void **state)
+{
+	uint64_t other = CODE + 0x100000;
+
+	mapping_add(other, other + CODE_BYTES, OFFSET(CODE), MODULE, 0);
+	world.remap_count = 1;
+	world.remapped = other;
+	world.stack[0] = CODE + 0x408;
+	/* The caller's mapping is another one, and still good. */
+	walk_all(other + 0x10, STACK_BASE, 0);
+	assert_int_equal(walk.end, STACK_NO_MAPPING);
+	walk_all(CODE + 0x10, STACK_BASE, 0);
+	assert_int_equal(walk.end, STACK_COMPLETE);
+	world.vma = (struct mapping){other, other + CODE_BYTES, OFFSET(CODE) + 0x1000, MODULE, 0};
+	walk_all(other + 0x10, STACK_BASE, 0);
+	assert_int_equal(walk.end, STACK_COMPLETE);
+	assert_int_equal(frames[0], FRAME(MODULE, 0x1010 + OFFSET(CODE)));
+}
+
 static void test_bad_return_is_no_frame(void **state)
 {
 	world.stack[0] = 0x1234;
@@ -477,6 +517,8 @@ int main(void)
 		walker_test(test_leaf_in_no_mapping),
 		walker_test(test_no_mappings_at_all),
 		walker_test(test_mappings_of_another_program),
+		walker_test(test_kernel_knows_more),
+		walker_test(test_replaced_mapping_is_asked_for),
 		walker_test(test_bad_return_is_no_frame),
 		walker_test(test_return_at_the_very_end),
 		walker_test(test_leaf_is_looked_up_exactly),
