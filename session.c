@@ -313,12 +313,26 @@ static void on_stuck(void *arg, uint32_t module)
 	struct session *session = arg;
 	struct stuck_message message = {.module = module, .generation = session->worker_generation};
 
-	snprintf(session->note, sizeof(session->note), "reading symbols takes too long: starting again");
+	snprintf(session->note, sizeof(session->note),
+		 "reading symbols takes too long, or has crashed: starting again");
 	if (session->probe)
 		error_destroy(channel_send(session->probe, KILN_STUCK, &message, sizeof(message), NULL, 0));
 }
 
-static const struct symbolizer_client_ops symbolizer_ops = {on_named, on_info, on_stuck};
+/* Said for good, and what has no names is not told as if it had. */
+static void on_set_aside(void *arg, uint32_t id)
+{
+	struct session *session = arg;
+	struct module module = {.name = "[unknown]"};
+	char text[256];
+
+	profile_find_module(session->source.profile, id, &module);
+	snprintf(text, sizeof(text), "%.80s: set aside: reading its names killed two workers", module.name);
+	session_add_event(session, session_now_ns(), text);
+	error_destroy(profile_set_module_symbols(session->source.profile, id, SYMBOLS_STRIPPED, NULL));
+}
+
+static const struct symbolizer_client_ops symbolizer_ops = {on_named, on_info, on_stuck, on_set_aside};
 
 /* ---- life ---- */
 

@@ -207,6 +207,9 @@ static void on_table(void *arg, uint32_t module, int fd, const char *why)
 		error = table_make_empty(&inner);
 	else
 		say_about_table(probe, module, why);
+	/* This one is not only a moment's news. */
+	if (strncmp(why, WORKERS_SET_ASIDE, strlen(WORKERS_SET_ASIDE)) == 0)
+		probe_send_note(probe, probe->table_note);
 	if (error)
 		say_about_table(probe, module, error_get_message(error));
 	else if (inner >= 0)

@@ -155,18 +155,22 @@ static void set_aside(struct symbolizer_client *client, uint32_t module)
 /* The worker is of no use any more: its head request is the suspect, all that was under way waits again. */
 static void lose_worker(struct symbolizer_client *client)
 {
-	bool has_suspect = client->under_way > 0;
+	bool has_suspect = client->under_way > 0, is_last = false;
 	uint32_t module = has_suspect ? client->head->wire.module : 0;
 
 	channel_destroy(client->channel);
 	client->channel = NULL;
 	client->under_way = 0;
 	start_clock(client);
-	if (has_suspect && ++client->modules.items[module].failures >= FAILURES_MAX)
+	if (has_suspect)
+		is_last = ++client->modules.items[module].failures >= FAILURES_MAX;
+	if (is_last)
 		set_aside(client, module);
 	client->unsent = client->head;
 	if (has_suspect && !client->connecting)
 		client->ops.stuck(client->arg, module);
+	if (is_last && client->ops.set_aside)
+		client->ops.set_aside(client->arg, module);
 }
 
 static void on_closed(void *arg)

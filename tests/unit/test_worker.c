@@ -47,7 +47,7 @@ struct world {
 	pid_t worker;
 	uint64_t size; /* of this program's file */
 	/* What came. */
-	size_t named, infos, tables, hooks, stuck, closed;
+	size_t named, infos, tables, hooks, stuck, set_aside, closed;
 	size_t wanted; /* names; then the loop ends */
 	bool until_stuck, until_table, kill_at_name, replace_at_stuck;
 	struct info_message info;
@@ -121,6 +121,15 @@ static void on_stuck(void *arg, uint32_t module)
 		loop_quit(world->loop, DONE);
 }
 
+static void on_set_aside(void *arg, uint32_t module)
+{
+	struct world *world = arg;
+
+	assert_int_equal(module, MODULE);
+	assert_int_equal(world->stuck, 2);
+	world->set_aside++;
+}
+
 static void on_probe_message(void *arg, struct message *message)
 {
 	struct world *world = arg;
@@ -164,7 +173,7 @@ static void run(struct world *world)
 
 static void start_world(struct world *world, size_t wanted)
 {
-	static const struct symbolizer_client_ops ops = {on_named, on_info, on_stuck};
+	static const struct symbolizer_client_ops ops = {on_named, on_info, on_stuck, on_set_aside};
 	struct stat status;
 
 	memset(world, 0, sizeof(*world));
@@ -590,11 +599,13 @@ static void test_set_aside(void **state)
 		close(kiln[1]);
 		run(&world);
 		assert_int_equal(world.stuck, i + 1);
+		assert_int_equal(world.set_aside, i);
 		assert_int_equal(world.named, 0);
 	}
 	world.until_stuck = false;
 	run(&world);
 	assert_int_equal(world.named, 1500);
+	assert_int_equal(world.set_aside, 1);
 	assert_int_equal(symbolizer_client_pending(world.client), 0);
 	for (size_t i = 0; i < world.wanted; i++) {
 		assert_true(world.starts[i] == world.offsets[i]);
