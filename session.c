@@ -280,6 +280,7 @@ size_t session_count_unnamed(const struct session *session)
 static void on_named(void *arg, uint32_t module, const struct resolved_name *names, size_t count)
 {
 	struct session *session = arg;
+	bool is_chain = false;
 
 	for (size_t i = 0; i < count; i++) {
 		struct frame_name name = {
@@ -291,6 +292,15 @@ static void on_named(void *arg, uint32_t module, const struct resolved_name *nam
 			.line = names[i].line,
 			.is_fde = names[i].is_fde,
 		};
+
+		/* The concrete function alone; of a chain the lines are those of calls. */
+		if (is_chain) {
+			name.file = NULL;
+			name.file_length = name.line = 0;
+		}
+		is_chain = names[i].is_inlined;
+		if (is_chain)
+			continue;
 
 		profile_set_name(session->source.profile, FRAME(module, names[i].offset), &name);
 	}

@@ -79,7 +79,8 @@ bool ranges_flatten(struct ranges *ranges)
 	return true;
 }
 
-const struct range *ranges_find(const struct ranges *ranges, uint64_t address)
+/* How many start at or before the address. */
+static size_t count_before(const struct ranges *ranges, uint64_t address)
 {
 	size_t low = 0, high = ranges->count;
 
@@ -91,7 +92,21 @@ const struct range *ranges_find(const struct ranges *ranges, uint64_t address)
 		else
 			high = middle;
 	}
-	return low && address < ranges->items[low - 1].end ? &ranges->items[low - 1] : NULL;
+	return low;
+}
+
+const struct range *ranges_find(const struct ranges *ranges, uint64_t address)
+{
+	size_t count = count_before(ranges, address);
+
+	return count && address < ranges->items[count - 1].end ? &ranges->items[count - 1] : NULL;
+}
+
+uint64_t ranges_find_start(const struct ranges *ranges, uint64_t address)
+{
+	size_t count = count_before(ranges, address);
+
+	return count < ranges->count ? ranges->items[count].start : UINT64_MAX;
 }
 
 void ranges_deinit(struct ranges *ranges)
