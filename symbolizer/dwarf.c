@@ -117,7 +117,7 @@ bool debug_find_function(struct debug *debug, uint64_t address, struct debug_fun
 
 /* ---- lines ---- */
 
-/* NULL: not known. */
+/* NULL: not known. Line 0 is the compiler's word for code that belongs to no line of that file. */
 static const char *find_path(struct debug *debug, struct unit *unit, struct lines *lines, uint64_t file)
 {
 	char path[PATH_LENGTH_MAX];
@@ -129,26 +129,30 @@ static const char *find_path(struct debug *debug, struct unit *unit, struct line
 	return unit->paths[file];
 }
 
-static bool find_line(struct debug *debug, struct unit *unit, uint64_t address, struct debug_line *ret)
+static struct debug_line find_line(struct debug *debug, struct unit *unit, uint64_t address)
 {
 	struct lines *lines = units_get_lines(debug->units, unit);
 	const struct line_row *row = lines ? lines_find(lines, address, NULL) : NULL;
-	const char *file;
+	struct debug_line line = {NULL, 0};
 
-	if (!row || !row->line)
-		return false;
-	file = find_path(debug, unit, lines, row->file);
-	if (!file)
-		return false;
-	*ret = (struct debug_line){file, row->line};
-	return true;
+	if (row)
+		line.file = find_path(debug, unit, lines, row->file);
+	if (line.file)
+		line.line = row->line;
+	return line;
 }
 
 bool debug_find_line(struct debug *debug, uint64_t address, struct debug_line *ret)
 {
 	struct unit *unit = find_unit(debug, address);
+	struct debug_line line = {NULL, 0};
 
-	return unit && find_line(debug, unit, address, ret);
+	if (unit)
+		line = find_line(debug, unit, address);
+	if (!line.line)
+		return false;
+	*ret = line;
+	return true;
 }
 
 /* ---- levels ---- */
@@ -181,14 +185,14 @@ size_t debug_find_levels(struct debug *debug, uint64_t address, struct debug_lev
 	struct unit *unit = find_unit(debug, address);
 	struct scopes *scopes = unit ? units_get_scopes(debug->units, unit) : NULL;
 	struct scope *innermost = scopes ? scopes_find(scopes, address) : NULL;
-	struct debug_line line = {NULL, 0};
+	struct debug_line line;
 	size_t count = 0, number = 0, left_out;
 	uint64_t part_start;
 
 	if (!innermost || !max)
 		return 0;
 	left_out = count_left_out(scopes, innermost, max);
-	find_line(debug, unit, address, &line);
+	line = find_line(debug, unit, address);
 	for (struct scope *scope = innermost; scope; scope = scopes_get_parent(scopes, scope), number++) {
 		struct debug_level *level = &ret[count];
 		bool is_left_out = number >= max / 2 && number < max / 2 + left_out;

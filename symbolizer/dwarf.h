@@ -35,7 +35,7 @@ struct debug_line {
 struct debug_level {
 	struct debug_function function;
 	const char *file; /* of the instruction; of outer levels: of the call; NULL: not known */
-	uint32_t line;	  /* 0: not known */
+	uint32_t line;	  /* 0: not known; with a file: the compiler says that it belongs to no line */
 };
 
 /* An address from which on another line counts. */
