@@ -4,7 +4,7 @@
 #include "base/cleanup.h"
 #include "base/text.h"
 #include "bpf/events.h"
-#include "symbolizer/demangle.h"
+#include "symbolizer/demangle_cache.h"
 #include "symbolizer/dwarf.h"
 #include "symbolizer/elf.h"
 #include "symbolizer/fde.h"
@@ -19,6 +19,7 @@ struct module {
 	enum module_kind kind;
 	int fd;
 	bool opened;
+	struct demangle_cache *demangled; /* all modules share it */
 	struct info_message info;
 	/* Files and the vDSO. */
 	Elf *elf; /* NULL: no names */
@@ -36,6 +37,7 @@ struct module {
 struct symbolizer_modules {
 	ARRAY(struct module *)
 	items; /* by id */
+	struct demangle_cache demangled;
 };
 
 struct error *symbolizer_modules_create(struct symbolizer_modules **ret)
@@ -71,6 +73,7 @@ void symbolizer_modules_destroy(struct symbolizer_modules *modules)
 	for (size_t i = 0; i < modules->items.count; i++)
 		module_destroy(modules->items.items[i]);
 	array_deinit(&modules->items);
+	demangle_cache_deinit(&modules->demangled);
 	free(modules);
 }
 
@@ -91,6 +94,7 @@ struct error *symbolizer_modules_add(struct symbolizer_modules *modules, uint32_
 		return error_create(ERROR_GENERAL, ENOMEM, NULL, "modules");
 	module->id = id;
 	module->kind = kind;
+	module->demangled = &modules->demangled;
 	module->fd = take_fd(&taken);
 	module_destroy(modules->items.items[id]);
 	modules->items.items[id] = module;
@@ -226,10 +230,11 @@ static const struct cfi_fde *find_fde(struct module *module, uint64_t offset)
 
 /* ---- naming ---- */
 
-static void set_function(struct module_name *name, uint64_t start, const char *function, size_t length)
+static void set_function(struct module *module, struct module_name *name, uint64_t start,
+			 const char *function, size_t length)
 {
 	name->start = start;
-	name->function_length = demangle_name(function, length, name->function);
+	name->function_length = demangle_cached(module->demangled, function, length, name->function);
 }
 
 /* Whether the symbol says more than DWARF's name of the function that begins at the same place:
@@ -294,12 +299,12 @@ static void name_function(struct module *module, const struct question *question
 
 	if (function) {
 		if (has_symbol && is_more_exact(&symbol, function))
-			set_function(ret, symbol.start, symbol.name, symbol.length);
+			set_function(module, ret, symbol.start, symbol.name, symbol.length);
 		else
-			set_function(ret, function->start, function->name, strlen(function->name));
+			set_function(module, ret, function->start, function->name, strlen(function->name));
 	} else if (has_symbol && (!go || is_before_go(module, &symbol)) &&
 		   is_within_fde(module, &symbol, question->offset)) {
-		set_function(ret, symbol.start, symbol.name, symbol.length);
+		set_function(module, ret, symbol.start, symbol.name, symbol.length);
 	} else if (go) {
 		ret->start = go->start;
 		ret->function_length =
@@ -360,11 +365,11 @@ static void name_line(struct module *module, const struct question *question, st
 		set_line(ret, go_line.file, go_line.length, go_line.line);
 }
 
-static void name_inlined(const struct debug_level *level, struct module_name *ret)
+static void name_inlined(struct module *module, const struct debug_level *level, struct module_name *ret)
 {
 	clear_name(ret, level->function.start);
 	ret->flags = NAME_INLINED;
-	set_function(ret, level->function.start, level->function.name, strlen(level->function.name));
+	set_function(module, ret, level->function.start, level->function.name, strlen(level->function.name));
 	if (level->file)
 		set_line(ret, level->file, SIZE_MAX, level->line);
 }
@@ -378,7 +383,7 @@ static void name_kernel(struct module *module, uint64_t offset, struct module_na
 
 	ret->start = address;
 	if (kernel_symbols_find(module->kernel, address, &symbol))
-		set_function(ret, symbol.start, symbol.name, symbol.length);
+		set_function(module, ret, symbol.start, symbol.name, symbol.length);
 }
 
 /* Everything that is no ELF file. */
@@ -403,7 +408,7 @@ void module_list_levels(struct module *module, uint64_t offset, struct module_na
 		return;
 	}
 	for (size_t i = 0; i + 1 < question.level_count; i++) {
-		name_inlined(&question.levels[i], scratch);
+		name_inlined(module, &question.levels[i], scratch);
 		emit(arg, scratch);
 	}
 	clear_name(scratch, question.address);
