@@ -237,9 +237,16 @@ static void set_function(struct module *module, struct module_name *name, uint64
 	name->function_length = demangle_cached(module->demangled, function, length, name->function);
 }
 
+static bool is_mangled(const char *name)
+{
+	return name[0] == '_' && (name[1] == 'Z' || name[1] == 'R');
+}
+
 /* Whether the symbol says more than DWARF's name of the function that begins at the same place:
  * 1. which clone or part of it this is ("f.cold", "f.part.0", "f.constprop.0"): DWARF calls them all "f",
- * 2. namespace and arguments, where DWARF has only the plain name (gcc, of templates over local types). */
+ * 2. namespace and arguments, where DWARF has only the plain name (gcc, of templates over local types),
+ * 3. by which of its names people know a function of C, where DWARF has that of the definition
+ *    ("__GI_getaddrinfo", "__libc_malloc"): it must not depend on whether there is DWARF. */
 static bool is_more_exact(const struct symbol_hit *symbol, const struct debug_function *function)
 {
 	size_t length = strlen(function->name);
@@ -247,6 +254,8 @@ static bool is_more_exact(const struct symbol_hit *symbol, const struct debug_fu
 	if (symbol->start != function->range_start)
 		return false;
 	if (!function->is_linkage_name && symbol->length > 2 && memcmp(symbol->name, "_Z", 2) == 0)
+		return true;
+	if (symbol->sized && !is_mangled(function->name))
 		return true;
 	return symbol->length > length + 1 && memcmp(symbol->name, function->name, length) == 0 &&
 	       symbol->name[length] == '.';
