@@ -170,28 +170,27 @@ static struct debug_line find_call(struct debug *debug, struct unit *unit, const
 	return call;
 }
 
-/* What is nested deeper than there is room for is left out in the middle. */
-static size_t count_left_out(struct scopes *scopes, struct scope *innermost, size_t max)
+static size_t count_levels(struct scopes *scopes, struct scope *innermost)
 {
 	size_t count = 0;
 
 	for (struct scope *scope = innermost; scope; scope = scopes_get_parent(scopes, scope))
 		count++;
-	return count > max ? count - max : 0;
+	return count;
 }
 
+/* What is nested deeper than there is room for is left out in the middle. */
 size_t debug_find_levels(struct debug *debug, uint64_t address, struct debug_level *ret, size_t max)
 {
 	struct unit *unit = find_unit(debug, address);
 	struct scopes *scopes = unit ? units_get_scopes(debug->units, unit) : NULL;
 	struct scope *innermost = scopes ? scopes_find(scopes, address) : NULL;
+	size_t all = innermost ? count_levels(scopes, innermost) : 0;
+	size_t left_out = all > max ? all - max : 0, number = 0, count = 0;
 	struct debug_line line;
-	size_t count = 0, number = 0, left_out;
-	uint64_t part_start;
 
-	if (!innermost || !max)
+	if (!all || !max)
 		return 0;
-	left_out = count_left_out(scopes, innermost, max);
 	line = find_line(debug, unit, address);
 	for (struct scope *scope = innermost; scope; scope = scopes_get_parent(scopes, scope), number++) {
 		struct debug_level *level = &ret[count];
@@ -200,12 +199,12 @@ size_t debug_find_levels(struct debug *debug, uint64_t address, struct debug_lev
 		if (!is_left_out && describe_function(scopes, scope, &level->function)) {
 			level->file = line.file;
 			level->line = line.line;
+			if (scope->parent == SCOPE_NONE && scope->is_split)
+				scopes_find_function(scopes, address, &level->function.range_start);
 			count++;
-			if (scope->parent == SCOPE_NONE &&
-			    scopes_find_function(scopes, address, &part_start) == scope)
-				level->function.range_start = part_start;
 		}
-		line = find_call(debug, unit, scope);
+		if (scope->parent != SCOPE_NONE)
+			line = find_call(debug, unit, scope);
 	}
 	return count;
 }

@@ -394,7 +394,7 @@ const struct line_row *lines_find(const struct lines *lines, uint64_t address, u
 	const struct range *range = ranges_find(&lines->ranges, address);
 	const struct line_row *rows = lines->rows.items;
 	const struct sequence *sequence;
-	size_t low, high;
+	size_t low, left;
 
 	if (!range) {
 		if (ret_until)
@@ -403,16 +403,11 @@ const struct line_row *lines_find(const struct lines *lines, uint64_t address, u
 	}
 	sequence = &lines->sequences.items[range->value];
 	low = sequence->first;
-	high = low + sequence->count;
-	/* The first row lies at or before the address: the range begins there or later. */
-	while (high - low > 1) {
-		size_t middle = low + (high - low) / 2;
-
-		if (rows[middle].address <= address)
-			low = middle;
-		else
-			high = middle;
-	}
+	/* The first row lies at or before the address: the range begins there or later. No branch, as in
+	 * ranges_find().
+	 */
+	for (left = sequence->count; left > 1; left -= left / 2)
+		low = rows[low + left / 2].address <= address ? low + left / 2 : low;
 	if (ret_until) {
 		*ret_until = range->end;
 		if (low + 1 < (size_t)sequence->first + sequence->count && rows[low + 1].address < range->end)

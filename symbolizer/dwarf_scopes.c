@@ -190,6 +190,8 @@ static bool visit(struct walk *walk, bool is_inlined)
 	if (scopes->intervals.count > before) {
 		if (attributes.has_low && attributes.low >= walk->lowest)
 			scope.start = attributes.low;
+		scope.is_split = scopes->intervals.count != before + 1 ||
+				 scopes->intervals.items[before].start != scope.start;
 		open.scope = (uint32_t)scopes->items.count;
 		if (!array_append(&scopes->items, scope))
 			return false;

@@ -25,6 +25,7 @@ struct scope {
 	uint32_t parent; /* SCOPE_NONE: it is a concrete function */
 	/* Kept by who asks for names. */
 	bool is_named, is_linkage_name;
+	bool is_split; /* it has more than the one range that begins at `start` */
 	const char *name;
 };
 

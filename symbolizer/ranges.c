@@ -79,20 +79,22 @@ bool ranges_flatten(struct ranges *ranges)
 	return true;
 }
 
-/* How many start at or before the address. */
+/* How many start at or before the address. Without a branch that depends on what is compared: nobody can
+ * predict it. */
 static size_t count_before(const struct ranges *ranges, uint64_t address)
 {
-	size_t low = 0, high = ranges->count;
+	const struct range *base = ranges->items;
+	size_t left = ranges->count;
 
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
+	if (!left)
+		return 0;
+	while (left > 1) {
+		size_t half = left / 2;
 
-		if (ranges->items[middle].start <= address)
-			low = middle + 1;
-		else
-			high = middle;
+		base = base[half].start <= address ? base + half : base;
+		left -= half;
 	}
-	return low;
+	return (size_t)(base - ranges->items) + (base->start <= address);
 }
 
 const struct range *ranges_find(const struct ranges *ranges, uint64_t address)
