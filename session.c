@@ -280,7 +280,6 @@ size_t session_count_unnamed(const struct session *session)
 static void on_named(void *arg, uint32_t module, const struct resolved_name *names, size_t count)
 {
 	struct session *session = arg;
-
 	struct frame_name levels[NAME_LEVELS_MAX];
 	size_t level = 0;
 

@@ -120,6 +120,25 @@ static bool is_unsafe(uint32_t codepoint)
 	return (codepoint & 0xfffe) == 0xfffe;
 }
 
+/* How many bytes at the start are printable ASCII, which most text is: eight at a time. */
+static size_t count_plain(const char *text, size_t length)
+{
+	const uint64_t ones = 0x0101010101010101ull, high = 0x80 * ones;
+	size_t count = 0;
+	uint64_t word, no_del;
+
+	for (; length - count >= sizeof(word); count += sizeof(word)) {
+		memcpy(&word, text + count, sizeof(word));
+		no_del = word ^ 0x7f * ones;
+		/* A byte with its high bit, below a space, or DEL. */
+		if ((word | (word - 0x20 * ones) | ((no_del - ones) & ~no_del)) & high)
+			break;
+	}
+	while (count < length && text[count] >= 0x20 && text[count] < 0x7f)
+		count++;
+	return count;
+}
+
 size_t text_sanitize(const char *text, size_t in_length, char *ret, size_t capacity)
 {
 	static const char ellipsis[] = "\xe2\x80\xa6";
@@ -129,11 +148,19 @@ size_t text_sanitize(const char *text, size_t in_length, char *ret, size_t capac
 	if (!capacity)
 		return 0;
 	for (size_t i = 0; i < length;) {
+		size_t room = capacity > used + sizeof(ellipsis) ? capacity - used - sizeof(ellipsis) : 0;
+		size_t plain = count_plain(text + i, length - i < room ? length - i : room);
 		uint32_t codepoint = 0;
-		size_t count = text_decode(text + i, length - i, &codepoint);
 		char encoded[4];
-		size_t size;
+		size_t count, size;
 
+		if (plain) {
+			memcpy(ret + used, text + i, plain);
+			last_fit = used += plain;
+			i += plain;
+			continue;
+		}
+		count = text_decode(text + i, length - i, &codepoint);
 		if (!count || is_unsafe(codepoint))
 			codepoint = '?';
 		size = text_encode(codepoint, encoded);

@@ -75,12 +75,14 @@ static void on_named(void *arg, uint32_t module, const struct resolved_name *nam
 {
 	struct world *world = arg;
 
-	for (size_t i = 0; i < count; i++, world->named++) {
+	for (size_t i = 0; i < count; i++) {
 		assert_true(world->named < world->wanted);
 		assert_true(names[i].offset == world->offsets[world->named]);
+		/* The last one of an offset stays: the concrete function. */
 		world->starts[world->named] = names[i].start;
 		snprintf(world->functions[world->named], sizeof(world->functions[0]), "%.*s",
 			 (int)names[i].function_length, names[i].function);
+		world->named += !names[i].is_inlined;
 	}
 	if (world->kill_at_name) {
 		world->kill_at_name = false;
