@@ -11,9 +11,12 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 
 /* Of jitdumps, as many are watched for growth. */
 #define DUMPS_WATCHED_MAX 64
+/* Clocks are set now and then. */
+#define CLOCK_SLACK_S 2
 
 /* Where and as whom the target looks for its map. */
 struct place {
@@ -126,6 +129,18 @@ static const char *find_fault(const struct stat *status, unsigned uid)
 	return NULL;
 }
 
+/* Left behind by a process that had the same number before. */
+static bool is_of_another(const struct stat *status, const struct target *target)
+{
+	struct timespec wall, boot;
+	double age_s;
+
+	clock_gettime(CLOCK_REALTIME, &wall);
+	clock_gettime(CLOCK_BOOTTIME, &boot);
+	age_s = (double)boot.tv_sec - (double)target->start_time_ticks / (double)sysconf(_SC_CLK_TCK);
+	return (double)(wall.tv_sec - status->st_mtim.tv_sec) > age_s + CLOCK_SLACK_S;
+}
+
 static int open_handle(const struct place *place)
 {
 	struct open_how how = {
@@ -169,7 +184,7 @@ static void take_map(struct jit_files *files, const struct stat *status, int fd,
 	ret->map_bytes = (uint64_t)status->st_size;
 }
 
-static void look_at_map(struct jit_files *files, struct jit_look *ret)
+static void look_at_map(struct jit_files *files, const struct target *target, struct jit_look *ret)
 {
 	_cleanup_close_ int handle = open_handle(&files->place);
 	const char *fault;
@@ -182,6 +197,8 @@ static void look_at_map(struct jit_files *files, struct jit_look *ret)
 		return;
 	/* While it is open, its number is nobody else's. */
 	if (files->map_fd >= 0 && status.st_dev == files->map_device && status.st_ino == files->map_inode)
+		return;
+	if (is_of_another(&status, target))
 		return;
 	fault = find_fault(&status, files->place.uid);
 	if (fault) {
@@ -211,7 +228,7 @@ void jit_files_look(struct jit_files *files, const struct target *target, bool i
 	*ret = (struct jit_look){.new_map_fd = -1};
 	look_at_place(&files->place, target);
 	if (files->place.is_known)
-		look_at_map(files, ret);
+		look_at_map(files, target, ret);
 	ret->total_bytes = get_size(files->map_fd);
 	for (size_t i = 0; i < files->dumps.count; i++)
 		ret->total_bytes += get_size(files->dumps.items[i]);

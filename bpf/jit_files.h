@@ -4,11 +4,13 @@
  *   jitdumps  files that the target has mapped and that are called jit-….dump
  *
  * Trust: the map's path is a place where everybody writes. A file is taken only when it is regular, has one
- * name, belongs to root or the target's user, and is no bigger than JIT_FILE_BYTES_MAX; no symbolic link is
- * followed, and nothing is opened for reading before it is checked: what waits in a FIFO keeps nobody
- * waiting. Ownership: the map's fd belongs to the struct, and lives until the next look that has a new one;
- * fds of jitdumps stay the caller's, and must live as long as the struct. Errors: what is not taken is said
- * in words, once.
+ * name, belongs to root or the target's user, was written to since the target began (PIDs come again), and is
+ * no bigger than JIT_FILE_BYTES_MAX. No symbolic link is followed, and nothing is opened for reading before
+ * it is checked: a FIFO keeps nobody waiting.
+ *
+ * Ownership: the map's fd belongs to the struct, and lives until the next look that has a new one; fds of
+ * jitdumps stay the caller's, and must live as long as the struct. Errors: what is not taken is said in
+ * words, once.
  */
 #ifndef KILN_BPF_JIT_FILES_H
 #define KILN_BPF_JIT_FILES_H

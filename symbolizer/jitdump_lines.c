@@ -89,7 +89,8 @@ bool jitdump_lines_read(struct jitdump_lines *lines, int fd, uint64_t offset, ui
 	lines->rows.count = 0;
 	if (!read_bytes(lines, fd, offset, size) || !parse_rows(lines, count))
 		return false;
-	qsort(lines->rows.items, lines->rows.count, sizeof(struct jitdump_row), compare_rows);
+	if (lines->rows.count)
+		qsort(lines->rows.items, lines->rows.count, sizeof(struct jitdump_row), compare_rows);
 	lines->offset = offset;
 	return lines->rows.count > 0;
 }

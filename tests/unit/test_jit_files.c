@@ -210,6 +210,21 @@ static void test_ended(void **state)
 	end(&world);
 }
 
+/* A process that had the same number has left its map behind. */
+static void test_left_behind(void **state)
+{
+	struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = 1000}};
+	struct world world = start(0, 0);
+
+	write_text(world.path, "1000 10 a\n");
+	assert_int_equal(utimensat(AT_FDCWD, world.path, times, 0), 0);
+	expect_news(&world, false);
+	/* The target begins to write. */
+	write_text(world.path, "2000 10 b\n");
+	expect_taken(&world, "1000 10 a\n2000 10 b\n");
+	end(&world);
+}
+
 /* ---- what is refused ---- */
 
 static void test_refused(void **state)
@@ -316,10 +331,10 @@ static void test_dumps(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_growth), cmocka_unit_test(test_replaced),
-		cmocka_unit_test(test_ended),  cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_users),  cmocka_unit_test(test_namespaces),
-		cmocka_unit_test(test_dumps),
+		cmocka_unit_test(test_growth),	   cmocka_unit_test(test_replaced),
+		cmocka_unit_test(test_ended),	   cmocka_unit_test(test_left_behind),
+		cmocka_unit_test(test_refused),	   cmocka_unit_test(test_users),
+		cmocka_unit_test(test_namespaces), cmocka_unit_test(test_dumps),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
