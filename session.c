@@ -93,6 +93,16 @@ void session_ask_names(struct session *session)
 	}
 }
 
+void session_ask_jit_names(struct session *session)
+{
+	/* What is being asked may be answered from what was there before. */
+	session->must_ask_jit = symbolizer_client_pending(session->symbolizer) > 0;
+	if (session->must_ask_jit)
+		return;
+	profile_ask_again(session->source.profile, MODULE_ANONYMOUS);
+	session_ask_names(session);
+}
+
 /* Returns whether there may be more. */
 static bool read_ring(struct session *session)
 {
@@ -298,6 +308,8 @@ static void on_named(void *arg, uint32_t module, const struct resolved_name *nam
 		profile_set_name(session->source.profile, FRAME(module, names[i].offset), levels, level);
 		level = 0;
 	}
+	if (session->must_ask_jit)
+		session_ask_jit_names(session);
 }
 
 static void on_info(void *arg, const struct info_message *info)

@@ -80,6 +80,7 @@ struct error *symbolizer_client_set_module(struct symbolizer_client *client, uin
 	if (!state)
 		return error_create(ERROR_GENERAL, ENOMEM, NULL, "module %u", module);
 	state->size_bytes = size_bytes;
+	state->opened = 0; /* a file that has grown, or another one, is read as a new one is */
 	return NULL;
 }
 

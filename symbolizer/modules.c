@@ -8,6 +8,7 @@
 #include "symbolizer/dwarf.h"
 #include "symbolizer/elf.h"
 #include "symbolizer/fde.h"
+#include "symbolizer/jit.h"
 #include "symbolizer/kernel.h"
 #include "symbolizer/pclntab_section.h"
 
@@ -32,12 +33,15 @@ struct module {
 	bool has_symbols, has_debug, has_fdes; /* it has been tried */
 	/* The kernel. */
 	struct kernel_symbols *kernel;
+	/* JIT code. */
+	struct jit *jit; /* that of all modules */
 };
 
 struct symbolizer_modules {
 	ARRAY(struct module *)
 	items; /* by id */
 	struct demangle_cache demangled;
+	struct jit *jit; /* NULL: no file that names JIT code has come */
 };
 
 struct error *symbolizer_modules_create(struct symbolizer_modules **ret)
@@ -62,7 +66,7 @@ static void module_destroy(struct module *module)
 	segments_deinit(&module->segments);
 	elf_end(module->elf);
 	kernel_symbols_destroy(module->kernel);
-	close(module->fd);
+	cleanup_close(&module->fd);
 	free(module);
 }
 
@@ -74,7 +78,25 @@ void symbolizer_modules_destroy(struct symbolizer_modules *modules)
 		module_destroy(modules->items.items[i]);
 	array_deinit(&modules->items);
 	demangle_cache_deinit(&modules->demangled);
+	jit_destroy(modules->jit);
 	free(modules);
+}
+
+/* A file that names the code of MODULE_ANONYMOUS. */
+static struct error *add_jit_file(struct symbolizer_modules *modules, enum module_kind kind, int fd)
+{
+	_cleanup_close_ int taken = fd;
+	struct error *error = NULL;
+
+	if (!modules->jit)
+		error = jit_create(&modules->jit);
+	if (!error)
+		error = symbolizer_modules_add(modules, MODULE_ANONYMOUS, MODULE_KIND_ANONYMOUS, -1);
+	if (error)
+		return error;
+	modules->items.items[MODULE_ANONYMOUS]->jit = modules->jit;
+	return kind == MODULE_KIND_PERF_MAP ? jit_set_map(modules->jit, take_fd(&taken))
+					    : jit_add_dump(modules->jit, take_fd(&taken));
 }
 
 struct error *symbolizer_modules_add(struct symbolizer_modules *modules, uint32_t id, enum module_kind kind,
@@ -83,6 +105,8 @@ struct error *symbolizer_modules_add(struct symbolizer_modules *modules, uint32_
 	_cleanup_close_ int taken = fd;
 	struct module *module;
 
+	if (kind == MODULE_KIND_PERF_MAP || kind == MODULE_KIND_JITDUMP)
+		return add_jit_file(modules, kind, take_fd(&taken));
 	if (id >= MODULE_LIMIT)
 		return error_create(ERROR_GENERAL, EINVAL, NULL, "module %u", id);
 	while (modules->items.count <= id) {
@@ -181,6 +205,19 @@ static void open_elf(struct module *module)
 	look_for_names(module);
 }
 
+static void open_jit(struct module *module)
+{
+	jit_update(module->jit);
+	module->info.symbols = SYMBOLS_JIT;
+	set_why(module, jit_get_why(module->jit));
+}
+
+void module_update(struct module *module)
+{
+	if (module->jit && module->opened)
+		jit_update(module->jit);
+}
+
 void module_open(struct module *module, struct info_message *ret)
 {
 	if (!module->opened) {
@@ -189,6 +226,8 @@ void module_open(struct module *module, struct info_message *ret)
 		module->info.symbols = SYMBOLS_STRIPPED;
 		if (module->kind == MODULE_KIND_KERNEL)
 			open_kernel(module);
+		else if (module->jit)
+			open_jit(module);
 		else if (module->kind == MODULE_KIND_ANONYMOUS)
 			set_why(module, "no file");
 		else
@@ -395,12 +434,28 @@ static void name_kernel(struct module *module, uint64_t offset, struct module_na
 		set_function(module, ret, symbol.start, symbol.name, symbol.length);
 }
 
+/* Of user code the low 48 bits are the address. */
+static void name_jit(struct module *module, uint64_t address, struct module_name *ret)
+{
+	struct jit_name name;
+
+	if (!jit_find(module->jit, address, &name))
+		return;
+	ret->start = name.start;
+	ret->function_length =
+		text_sanitize(name.function, name.function_length, ret->function, sizeof(ret->function));
+	if (name.line)
+		set_line(ret, name.file, name.file_length, name.line);
+}
+
 /* Everything that is no ELF file. */
 static void name_other(struct module *module, uint64_t offset, struct module_name *ret)
 {
 	clear_name(ret, offset);
 	if (module->kernel)
 		name_kernel(module, offset, ret);
+	else if (module->jit)
+		name_jit(module, offset, ret);
 }
 
 void module_list_levels(struct module *module, uint64_t offset, struct module_name *scratch,

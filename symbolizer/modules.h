@@ -1,5 +1,5 @@
 /* The worker's modules by id: files that the probe handed over, opened and indexed when they are first asked
- * for.
+ * for. Files that name JIT code belong to MODULE_ANONYMOUS, whatever id they come with.
  *
  * Invariants: nothing is read from a module before module_open(); of an index only what a question needs is
  * built. Ownership: symbolizer_modules_add() takes the fd; a second one of the same id replaces the first.
@@ -37,6 +37,8 @@ struct module *symbolizer_modules_find(const struct symbolizer_modules *modules,
 
 int module_get_fd(const struct module *module);
 enum module_kind module_get_kind(const struct module *module);
+/* Before the questions of a request: of a file that grows what has come since is read. */
+void module_update(struct module *module);
 /* Opens it, if it is not open yet, and says what it has. */
 void module_open(struct module *module, struct info_message *ret);
 /* The levels of an offset, innermost first: emit() is called for each, at least once; all but the last have

@@ -69,9 +69,9 @@ static void take_module(struct worker *worker, struct message *message)
 	if (message->length < sizeof(module) || message->fds[0] < 0)
 		return;
 	memcpy(&module, message->payload, sizeof(module));
-	if (module.module >= MODULE_LIMIT || module.kind > MODULE_KIND_ADDRESSES)
+	if (module.module >= MODULE_LIMIT || module.kind > MODULE_KIND_JITDUMP)
 		return;
-	worker->informed[module.module] = false;
+	worker->informed[module.kind == MODULE_KIND_JITDUMP ? MODULE_ANONYMOUS : module.module] = false;
 	/* When memory is short the module stays unknown: kiln gets numbers instead of names. */
 	error_destroy(symbolizer_modules_add(worker->modules, module.module, module.kind,
 					     take_fd(&message->fds[0])));
@@ -288,6 +288,8 @@ static void answer_names(struct worker *worker, struct message *message)
 	    request->module >= MODULE_LIMIT)
 		return;
 	module = symbolizer_modules_find(worker->modules, request->module);
+	if (module)
+		module_update(module);
 	if (!worker->informed[request->module])
 		send_info(worker, request->module, module);
 	start_answer(worker, request->module, 0);
