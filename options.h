@@ -22,6 +22,7 @@ enum verb {
 	VERB_REPORT,
 	VERB_DOCTOR,
 	VERB_DEMO,
+	VERB_SYMBOLIZE,
 	VERB_HELP,
 	VERB_VERSION
 };
@@ -45,7 +46,9 @@ struct options {
 	bool quiet, verbose;
 	/* files */
 	const char *output; /* NULL: default pattern */
-	const char *file;   /* of open and report */
+	const char *file;   /* of open, report and symbolize */
+	char **addresses;   /* of symbolize: hex, checked */
+	size_t address_count;
 	struct report_options report;
 	struct app_options app;
 };

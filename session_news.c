@@ -65,6 +65,8 @@ static void on_module(struct session *session, const struct probe_module_message
 					 (enum module_kind)module->kind, path));
 	error_destroy(symbolizer_client_set_module(session->symbolizer, module->module, module->size_bytes));
 	error_destroy(symbolizer_client_set_module_path(session->symbolizer, module->module, path));
+	if (module->module == MODULE_ANONYMOUS)
+		session_ask_jit_names(session);
 }
 
 static void on_ready(struct session *session, struct message *message)

@@ -216,6 +216,11 @@ static bool keep_module(struct workers *workers, struct handed_module module)
 		if (!array_append(&workers->places, 0))
 			return false;
 	}
+	/* Another file for the names of the same code. */
+	if (workers->places.items[module.module]) {
+		workers->modules.items[workers->places.items[module.module] - 1] = module;
+		return true;
+	}
 	if (!array_append(&workers->modules, module))
 		return false;
 	workers->places.items[module.module] = (uint32_t)workers->modules.count;

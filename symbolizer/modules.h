@@ -1,5 +1,5 @@
 /* The worker's modules by id: files that the probe handed over, opened and indexed when they are first asked
- * for.
+ * for. Files that name JIT code belong to MODULE_ANONYMOUS, whatever id they come with.
  *
  * Invariants: nothing is read from a module before module_open(); of an index only what a question needs is
  * built. Ownership: symbolizer_modules_add() takes the fd; a second one of the same id replaces the first.
@@ -43,11 +43,18 @@ struct module *symbolizer_modules_find(const struct symbolizer_modules *modules,
 
 int module_get_fd(const struct module *module);
 enum module_kind module_get_kind(const struct module *module);
+/* Before the questions of a request: of a file that grows what has come since is read. */
+void module_update(struct module *module);
 /* Opens it, if it is not open yet, and says what it has. */
 void module_open(struct module *module, struct info_message *ret);
 /* What module_open() said has changed: a part of the debug information turned out to be missing. Once. */
 bool module_take_news(struct module *module, struct info_message *ret);
-/* offset: as in a frame. Opens it when needed. */
+/* The levels of an offset, innermost first: emit() is called for each, at least once; all but the last have
+ * NAME_INLINED. scratch: where they are made, one after the other. offset: as in a frame; of
+ * MODULE_KIND_ADDRESSES the ELF virtual address. Opens the module when needed. */
+void module_list_levels(struct module *module, uint64_t offset, struct module_name *scratch,
+			void (*emit)(void *arg, const struct module_name *level), void *arg);
+/* The concrete function alone, and the line of the instruction itself. */
 void module_name_offset(struct module *module, uint64_t offset, struct module_name *ret);
 
 #endif

@@ -80,6 +80,21 @@ $(O)/fuzz/fuzz_walker: $(FUZZ_SOURCES) $(wildcard tests/fuzz/*.h bpf/*.h base/*.
 		-D_GNU_SOURCE -I. -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
 		-o $@ $(FUZZ_SOURCES) -lbpf
 
+JIT_FUZZ_SOURCES := tests/fuzz/fuzz_jit.c symbolizer/perf_map.c symbolizer/jitdump.c symbolizer/jitdump_lines.c \
+	symbolizer/code_ranges.c base/error.c
+$(O)/fuzz/fuzz_jit: $(JIT_FUZZ_SOURCES) $(wildcard tests/fuzz/*.h symbolizer/*.h base/*.h)
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D)/corpus-jit && $(CLANG) -std=gnu11 -O1 -g -Wall -Wextra -Werror -Wno-unused-parameter \
+		-D_GNU_SOURCE -I. -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
+		-o $@ $(JIT_FUZZ_SOURCES)
+
+.PHONY: fuzz-jit
+fuzz-jit: ## perf maps and jitdumps that are garbage, in the same way
+	$(call install_packages,$(BUILD_PACKAGES) $(FUZZ_PACKAGES))
+	@$(AS_USER) $(MAKE) --no-print-directory $(O)/fuzz/fuzz_jit
+	@$(AS_USER) $(O)/fuzz/fuzz_jit -max_len=4096 -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 -verbosity=0 \
+		-artifact_prefix=$(O)/fuzz/ $(O)/fuzz/corpus-jit tests/fuzz/corpus-jit
+
 fuzz: ## the walker on garbage, under libFuzzer for FUZZ_SECONDS (60); what breaks it is in build/fuzz
 	$(call install_packages,$(BUILD_PACKAGES) $(FUZZ_PACKAGES))
 	@$(AS_USER) $(MAKE) --no-print-directory $(O)/fuzz/fuzz_walker
