@@ -76,7 +76,8 @@ static void ignore_closed(void *arg)
 
 static int start(void **state)
 {
-	static const struct symbolizer_client_ops ops = {on_named, on_info, on_stuck};
+	static const struct symbolizer_client_ops ops = {
+		.named = on_named, .info = on_info, .stuck = on_stuck};
 
 	memset(&world, 0, sizeof(world));
 	workshop_open(&world.shop);
