@@ -111,6 +111,8 @@ static char *apply(const struct map *map, const char *path)
 	const char *rest = path + map->from_length;
 	char *mapped;
 
+	if (!strcmp(map->from, ".") && *path != '/')
+		return asprintf(&mapped, "%s/%s", map->to, path) < 0 ? NULL : mapped;
 	if (strncmp(path, map->from, map->from_length))
 		return NULL;
 	if (is_root)
@@ -235,7 +237,7 @@ static void look_for(struct source_files *files, struct entry *entry)
 	if (entry->asked[0] == '/')
 		try_path(files, entry, strdup(entry->asked));
 	else if (!entry->path)
-		entry->public.why = "the debug information has no whole path; --source-path FROM=TO maps it";
+		entry->public.why = "the debug information has only a relative path: --source-path .=DIRECTORY";
 }
 
 const struct source_file *source_files_find(struct source_files *files, const char *path)

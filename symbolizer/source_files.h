@@ -29,8 +29,8 @@ struct source_file {
 
 struct error *source_files_create(struct source_files **ret);
 void source_files_destroy(struct source_files *files); /* NULL accepted */
-/* --source-path: what begins with FROM, up to the end of a part of the path, is looked for at TO first.
- * ERROR_USAGE when it is not FROM=TO. */
+/* --source-path: what begins with FROM, up to the end of a part of the path, is looked for at TO first; FROM
+ * "." is every path that does not begin with '/'. ERROR_USAGE when it is not FROM=TO. */
 struct error *source_files_add_map(struct source_files *files, const char *map);
 /* When the binary was written, in ns since 1970: what is newer is said. 0 (default): not known. */
 void source_files_set_binary_time(struct source_files *files, uint64_t binary_time_ns);
