@@ -50,7 +50,8 @@ struct symbolizer_client {
 	struct loop_source *deadline, *deliver;
 	size_t pending;	   /* questions */
 	uint64_t progress; /* answers taken */
-	bool connecting;   /* a new worker is here already: nobody needs to hear about the old one */
+	struct code_client *code;
+	bool connecting; /* a new worker is here already: nobody needs to hear about the old one */
 	ARRAY(struct module_state)
 	modules; /* by id */
 	ARRAY(struct resolved_name)
@@ -84,18 +85,27 @@ struct error *symbolizer_client_set_module(struct symbolizer_client *client, uin
 	return NULL;
 }
 
+static unsigned get_deadline_ms(const struct symbolizer_client *client, uint32_t module)
+{
+	const struct module_state *state = &client->modules.items[module];
+	uint64_t open_ms = OPEN_MS + (state->size_bytes >> 20) * OPEN_MS_PER_MB;
+
+	if (state->opened == client->connection)
+		return LOOKUP_MS;
+	return open_ms < OPEN_MS_MAX ? (unsigned)open_ms : OPEN_MS_MAX;
+}
+
+/* Of names and code that are both under way, either may be first: the longer deadline counts. */
 static void start_clock(struct symbolizer_client *client)
 {
-	unsigned wait_ms = LOOKUP_MS;
+	unsigned wait_ms = 0, code_ms = 0;
+	uint32_t module;
 
-	if (client->under_way) {
-		const struct module_state *state = &client->modules.items[client->head->wire.module];
-		uint64_t open_ms = OPEN_MS + (state->size_bytes >> 20) * OPEN_MS_PER_MB;
-
-		if (state->opened != client->connection)
-			wait_ms = open_ms < OPEN_MS_MAX ? (unsigned)open_ms : OPEN_MS_MAX;
-	}
-	error_destroy(loop_set_timer(client->deadline, client->under_way ? wait_ms : 0, 0));
+	if (client->under_way)
+		wait_ms = get_deadline_ms(client, client->head->wire.module);
+	if (code_client_is_waiting(client->code, &module))
+		code_ms = get_deadline_ms(client, module);
+	error_destroy(loop_set_timer(client->deadline, code_ms > wait_ms ? code_ms : wait_ms, 0));
 }
 
 /* ---- what cannot be answered ---- */
@@ -153,17 +163,22 @@ static void set_aside(struct symbolizer_client *client, uint32_t module)
 	client->last = link;
 }
 
-/* The worker is of no use any more: its head request is the suspect, all that was under way waits again. */
+/* The worker is of no use any more: a question about code is the suspect, else its head request; all that was
+ * under way waits again. */
 static void lose_worker(struct symbolizer_client *client)
 {
-	bool has_suspect = client->under_way > 0, is_last = false;
-	uint32_t module = has_suspect ? client->head->wire.module : 0;
+	uint32_t module = 0;
+	bool is_code = code_client_is_waiting(client->code, &module);
+	bool has_suspect = client->under_way > 0 || is_code, is_last = false;
 
+	if (!is_code && has_suspect)
+		module = client->head->wire.module;
 	channel_destroy(client->channel);
 	client->channel = NULL;
 	client->under_way = 0;
+	code_client_connect(client->code, NULL);
 	start_clock(client);
-	if (has_suspect)
+	if (has_suspect && !is_code)
 		is_last = ++client->modules.items[module].failures >= FAILURES_MAX;
 	if (is_last)
 		set_aside(client, module);
@@ -184,10 +199,12 @@ static void on_deadline(void *arg)
 {
 	struct symbolizer_client *client = arg;
 	uint64_t progress = client->progress;
+	uint32_t module;
 
 	if (client->channel)
 		channel_drain(client->channel);
-	if (client->channel && client->under_way && client->progress == progress)
+	if (client->channel && client->progress == progress &&
+	    (client->under_way || code_client_is_waiting(client->code, &module)))
 		lose_worker(client);
 }
 
@@ -296,16 +313,32 @@ static bool take_info(struct symbolizer_client *client, const struct message *me
 {
 	struct info_message info, clean;
 
-	if (!client->under_way || message->length != sizeof(info))
+	if (message->length != sizeof(info))
 		return false;
 	memcpy(&info, message->payload, sizeof(info));
-	if (info.module != client->head->wire.module || info.symbols > SYMBOLS_JIT ||
+	if ((!(client->under_way && info.module == client->head->wire.module) &&
+	     !code_client_expects(client->code, info.module)) ||
+	    info.symbols > SYMBOLS_JIT ||
 	    info.build_id_length > BUILD_ID_MAX)
 		return false;
 	clean = info;
 	memset(clean.why, 0, sizeof(clean.why));
 	text_sanitize(info.why, strnlen(info.why, sizeof(info.why)), clean.why, sizeof(clean.why));
 	client->ops.info(client->arg, &clean);
+	return true;
+}
+
+static bool take_code(struct symbolizer_client *client, const struct message *message)
+{
+	uint32_t module;
+
+	if (!code_client_is_waiting(client->code, &module))
+		return false;
+	client->modules.items[module].opened = client->connection;
+	client->progress++;
+	if (!code_client_take(client->code, message))
+		return false;
+	start_clock(client);
 	return true;
 }
 
@@ -318,6 +351,8 @@ static void on_message(void *arg, struct message *message)
 		ok = take_names(client, message);
 	else if (message->type == SYMBOLIZER_INFO)
 		ok = take_info(client, message);
+	else if (message->type == SYMBOLIZER_CODE_PART)
+		ok = take_code(client, message);
 	if (!ok)
 		lose_worker(client);
 }
@@ -388,6 +423,22 @@ struct error *symbolizer_client_ask(struct symbolizer_client *client, uint32_t m
 	return error;
 }
 
+struct error *symbolizer_client_ask_code(struct symbolizer_client *client, uint32_t module, uint64_t offset,
+					 uint32_t flags,
+					 void (*on_listing)(void *arg, struct code_listing *listing),
+					 void *arg)
+{
+	struct error *error;
+
+	if (module >= MODULE_LIMIT)
+		return error_create(ERROR_GENERAL, EINVAL, NULL, "module %u", module);
+	if (!get_module(client, module))
+		return error_create(ERROR_GENERAL, ENOMEM, NULL, "module %u", module);
+	error = code_client_ask(client->code, module, offset, flags, on_listing, arg);
+	start_clock(client);
+	return error;
+}
+
 size_t symbolizer_client_pending(const struct symbolizer_client *client)
 {
 	return client->pending;
@@ -421,7 +472,9 @@ struct error *symbolizer_client_connect(struct symbolizer_client *client, int fd
 	error = channel_create(client->loop, fd, on_message, on_closed, client, &client->channel);
 	if (error)
 		return error;
+	code_client_connect(client->code, client->channel);
 	send_more(client);
+	start_clock(client);
 	return NULL;
 }
 
@@ -437,7 +490,9 @@ struct error *symbolizer_client_create(struct loop *loop, const struct symbolize
 	client->ops = *ops;
 	client->arg = arg;
 	client->last = &client->head;
-	error = loop_add_timer(loop, 0, 0, on_deadline, client, &client->deadline);
+	error = code_client_create(&client->code);
+	if (!error)
+		error = loop_add_timer(loop, 0, 0, on_deadline, client, &client->deadline);
 	if (!error)
 		error = loop_add_timer(loop, 0, 0, on_deliver, client, &client->deliver);
 	if (error) {
@@ -463,6 +518,7 @@ void symbolizer_client_destroy(struct symbolizer_client *client)
 	if (!client)
 		return;
 	channel_destroy(client->channel);
+	code_client_destroy(client->code);
 	loop_remove(client->deadline);
 	loop_remove(client->deliver);
 	free_requests(client->head);

@@ -39,6 +39,9 @@ enum symbolizer_message {
 	SYMBOLIZER_NAMED, /* struct names_answer: answers in the order and number of the request's offsets,
 			     perhaps in several messages */
 	SYMBOLIZER_INFO,  /* struct info_message: once a module, before its first names */
+	/* kiln → worker, and back (symbolizer/code_message.h) */
+	SYMBOLIZER_CODE,      /* struct code_request */
+	SYMBOLIZER_CODE_PART, /* struct code_part: one for each request */
 };
 
 struct module_message {
