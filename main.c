@@ -1,4 +1,5 @@
 /* kiln: the verbs. */
+#include "annotate.h"
 #include "bpf/probe.h"
 #include "export/report.h"
 #include "live.h"
@@ -98,6 +99,8 @@ static struct error *run_verb(const struct options *options, char *const *argv, 
 		return run_report(options);
 	case VERB_SYMBOLIZE:
 		return symbolize_run(options);
+	case VERB_ANNOTATE:
+		return annotate_run(options);
 	case VERB_DOCTOR:
 		return probe_doctor(options->pid, sandbox_trial_main, ret_status);
 	default:

@@ -26,8 +26,9 @@
 #define OPEN_MS_PER_MB	       20
 #define OPEN_MS_MAX	       600000
 #define MODULE_SIZE_DEFAULT    (64ull << 20)
-/* Files that one request may ask for without running out of time: two for the unit of each offset. */
-#define FILES_A_REQUEST_MAX (2 * NAMES_REQUEST_MAX + 64)
+/* Files that one request may ask for without running out of time. A module that is split into many more is
+ * answered in parts, which is progress as well. */
+#define FILES_A_REQUEST_MAX 64
 
 #define PADDED(length) (((length) + 7) & ~(size_t)7)
 
@@ -59,6 +60,7 @@ struct symbolizer_client {
 	struct debug_server *files;    /* the worker's other socket; NULL: it has not come */
 	struct debuginfod *debuginfod; /* NULL: not wanted */
 	void (*on_progress)(void *arg, const char *text);
+	uint32_t code_files; /* that the worker asked for since the last answer about code */
 	uint64_t file_bytes; /* handed over since the last answer: they are to be read now */
 	uint32_t connection; /* number of the channel, from 1 */
 	struct request *head, **last;
@@ -68,7 +70,8 @@ struct symbolizer_client {
 	struct loop_source *deadline, *deliver;
 	size_t pending;	   /* questions */
 	uint64_t progress; /* answers taken */
-	bool connecting;   /* a new worker is here already: nobody needs to hear about the old one */
+	struct code_client *code;
+	bool connecting; /* a new worker is here already: nobody needs to hear about the old one */
 	ARRAY(struct module_state)
 	modules; /* by id */
 	ARRAY(struct resolved_name)
@@ -128,19 +131,27 @@ static unsigned get_file_ms(const struct symbolizer_client *client)
 	return file_ms < OPEN_MS_MAX ? (unsigned)file_ms : OPEN_MS_MAX;
 }
 
+static unsigned get_deadline_ms(const struct symbolizer_client *client, uint32_t module)
+{
+	const struct module_state *state = &client->modules.items[module];
+	uint64_t open_ms = OPEN_MS + (state->size_bytes >> 20) * OPEN_MS_PER_MB;
+
+	if (state->opened == client->connection)
+		open_ms = LOOKUP_MS;
+	return (open_ms < OPEN_MS_MAX ? (unsigned)open_ms : OPEN_MS_MAX) + get_file_ms(client);
+}
+
+/* Of names and code that are both under way, either may be first: the longer deadline counts. */
 static void start_clock(struct symbolizer_client *client)
 {
-	unsigned wait_ms = LOOKUP_MS;
+	unsigned wait_ms = 0, code_ms = 0;
+	uint32_t module;
 
-	if (client->under_way) {
-		const struct module_state *state = &client->modules.items[client->head->wire.module];
-		uint64_t open_ms = OPEN_MS + (state->size_bytes >> 20) * OPEN_MS_PER_MB;
-
-		if (state->opened != client->connection)
-			wait_ms = open_ms < OPEN_MS_MAX ? (unsigned)open_ms : OPEN_MS_MAX;
-		wait_ms += get_file_ms(client);
-	}
-	error_destroy(loop_set_timer(client->deadline, client->under_way ? wait_ms : 0, 0));
+	if (client->under_way)
+		wait_ms = get_deadline_ms(client, client->head->wire.module);
+	if (code_client_is_waiting(client->code, &module))
+		code_ms = get_deadline_ms(client, module);
+	error_destroy(loop_set_timer(client->deadline, code_ms > wait_ms ? code_ms : wait_ms, 0));
 }
 
 /* ---- what cannot be answered ---- */
@@ -198,20 +209,25 @@ static void set_aside(struct symbolizer_client *client, uint32_t module)
 	client->last = link;
 }
 
-/* The worker is of no use any more: its head request is the suspect, all that was under way waits again. */
+/* The worker is of no use any more: a question about code is the suspect, else its head request; all that was
+ * under way waits again. */
 static void lose_worker(struct symbolizer_client *client)
 {
-	bool has_suspect = client->under_way > 0, is_last = false;
-	uint32_t module = has_suspect ? client->head->wire.module : 0;
+	uint32_t module = 0;
+	bool is_code = code_client_is_waiting(client->code, &module);
+	bool has_suspect = client->under_way > 0 || is_code, is_last = false;
 
+	if (!is_code && has_suspect)
+		module = client->head->wire.module;
 	channel_destroy(client->channel);
 	client->channel = NULL;
 	debug_server_destroy(client->files);
 	client->files = NULL;
 	client->file_bytes = 0;
 	client->under_way = 0;
+	code_client_connect(client->code, NULL);
 	start_clock(client);
-	if (has_suspect)
+	if (has_suspect && !is_code)
 		is_last = ++client->modules.items[module].failures >= FAILURES_MAX;
 	if (is_last)
 		set_aside(client, module);
@@ -232,11 +248,13 @@ static void on_deadline(void *arg)
 {
 	struct symbolizer_client *client = arg;
 	uint64_t progress = client->progress;
+	uint32_t module;
 
 	debug_server_drain(client->files);
 	if (client->channel)
 		channel_drain(client->channel);
-	if (client->channel && client->under_way && client->progress == progress)
+	if (client->channel && client->progress == progress &&
+	    (client->under_way || code_client_is_waiting(client->code, &module)))
 		lose_worker(client);
 }
 
@@ -436,11 +454,12 @@ static bool take_info(struct symbolizer_client *client, const struct message *me
 {
 	struct info_message info, clean;
 
-	if (!client->under_way || message->length != sizeof(info))
+	if (message->length != sizeof(info))
 		return false;
 	memcpy(&info, message->payload, sizeof(info));
-	if (info.module != client->head->wire.module || info.symbols > SYMBOLS_JIT ||
-	    info.build_id_length > BUILD_ID_MAX)
+	if ((!(client->under_way && info.module == client->head->wire.module) &&
+	     !code_client_expects(client->code, info.module)) ||
+	    info.symbols > SYMBOLS_JIT || info.build_id_length > BUILD_ID_MAX)
 		return false;
 	clean = info;
 	memset(clean.why, 0, sizeof(clean.why));
@@ -460,13 +479,25 @@ static const char *find_path(void *arg, uint32_t module)
 	return path ? path : "";
 }
 
+/* Of the question that they are for; NULL: there is none. */
+static uint32_t *count_files(struct symbolizer_client *client, uint32_t module)
+{
+	uint32_t code_module;
+
+	if (client->under_way && client->head->wire.module == module)
+		return &client->head->files;
+	if (code_client_is_waiting(client->code, &code_module) && code_module == module)
+		return &client->code_files;
+	return NULL;
+}
+
 /* What it asks for it also reads: that is no standstill. */
 static void on_file_answered(void *arg, uint32_t module, uint64_t size_bytes)
 {
 	struct symbolizer_client *client = arg;
+	uint32_t *files = count_files(client, module);
 
-	if (!client->under_way || client->head->wire.module != module ||
-	    client->head->files++ >= FILES_A_REQUEST_MAX ||
+	if (!files || ++*files > FILES_A_REQUEST_MAX ||
 	    __builtin_add_overflow(client->file_bytes, size_bytes, &client->file_bytes))
 		return;
 	client->progress++;
@@ -490,6 +521,22 @@ static bool take_files(struct symbolizer_client *client, struct message *message
 	return true;
 }
 
+static bool take_code(struct symbolizer_client *client, const struct message *message)
+{
+	uint32_t module;
+
+	if (!code_client_is_waiting(client->code, &module))
+		return false;
+	client->modules.items[module].opened = client->connection;
+	client->file_bytes = 0;
+	client->code_files = 0;
+	client->progress++;
+	if (!code_client_take(client->code, message))
+		return false;
+	start_clock(client);
+	return true;
+}
+
 static void on_message(void *arg, struct message *message)
 {
 	struct symbolizer_client *client = arg;
@@ -501,6 +548,8 @@ static void on_message(void *arg, struct message *message)
 		ok = take_info(client, message);
 	else if (message->type == SYMBOLIZER_FILES)
 		ok = take_files(client, message);
+	else if (message->type == SYMBOLIZER_CODE_PART)
+		ok = take_code(client, message);
 	if (!ok)
 		lose_worker(client);
 }
@@ -573,6 +622,22 @@ struct error *symbolizer_client_ask(struct symbolizer_client *client, uint32_t m
 	return error;
 }
 
+struct error *symbolizer_client_ask_code(struct symbolizer_client *client, uint32_t module, uint64_t offset,
+					 uint32_t flags,
+					 void (*on_listing)(void *arg, struct code_listing *listing),
+					 void *arg)
+{
+	struct error *error;
+
+	if (module >= MODULE_LIMIT)
+		return error_create(ERROR_GENERAL, EINVAL, NULL, "module %u", module);
+	if (!get_module(client, module))
+		return error_create(ERROR_GENERAL, ENOMEM, NULL, "module %u", module);
+	error = code_client_ask(client->code, module, offset, flags, on_listing, arg);
+	start_clock(client);
+	return error;
+}
+
 size_t symbolizer_client_pending(const struct symbolizer_client *client)
 {
 	return client->pending + (client->debuginfod ? debuginfod_count(client->debuginfod) : 0);
@@ -606,7 +671,9 @@ struct error *symbolizer_client_connect(struct symbolizer_client *client, int fd
 	error = channel_create(client->loop, fd, on_message, on_closed, client, &client->channel);
 	if (error)
 		return error;
+	code_client_connect(client->code, client->channel);
 	send_more(client);
+	start_clock(client);
 	return NULL;
 }
 
@@ -623,6 +690,8 @@ struct error *symbolizer_client_create(struct loop *loop, const struct symbolize
 	client->arg = arg;
 	client->last = &client->head;
 	error = debug_places_create(&client->places);
+	if (!error)
+		error = code_client_create(&client->code);
 	if (!error)
 		error = loop_add_timer(loop, 0, 0, on_deadline, client, &client->deadline);
 	if (!error)
@@ -657,6 +726,7 @@ void symbolizer_client_destroy(struct symbolizer_client *client)
 		free(client->modules.items[i].path);
 		array_deinit(&client->modules.items[i].asked);
 	}
+	code_client_destroy(client->code);
 	loop_remove(client->deadline);
 	loop_remove(client->deliver);
 	free_requests(client->head);

@@ -400,6 +400,7 @@ bool symbols_find(const struct symbols *symbols, uint64_t address, struct symbol
 		.name = symbol->name,
 		.length = symbol->length,
 		.start = symbol->start,
+		.size = symbol->size,
 		.sized = symbol->size != 0,
 	};
 	return true;

@@ -23,7 +23,8 @@ struct symbol_hit {
 	const char *name; /* not terminated, never empty, without its @VERSION */
 	size_t length;
 	uint64_t start;
-	bool sized; /* false: where it ends is a guess */
+	uint64_t size; /* 0: not known */
+	bool sized;    /* false: where it ends is a guess */
 };
 
 /* ELF64, little-endian, x86-64. why: static text when it is not. */

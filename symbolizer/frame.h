@@ -49,6 +49,9 @@ enum symbolizer_message {
 	/* kiln → worker, on that socket */
 	SYMBOLIZER_FILE, /* struct file_message; + 1 fd (read-only, a regular file) when status is FILE_OPENED
 			  */
+	/* kiln → worker, and back (symbolizer/code_message.h) */
+	SYMBOLIZER_CODE,      /* struct code_request */
+	SYMBOLIZER_CODE_PART, /* struct code_part: one for each request */
 };
 
 struct module_message {

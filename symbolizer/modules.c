@@ -563,3 +563,27 @@ void module_name_offset(struct module *module, uint64_t offset, struct module_na
 	name_function(module, &question, ret);
 	name_line(module, &question, ret);
 }
+
+/* ---- parts ---- */
+
+bool module_get_parts(struct module *module, struct module_parts *ret)
+{
+	struct info_message info;
+
+	module_open(module, &info);
+	if (!module->elf)
+		return false;
+	*ret = (struct module_parts){
+		.elf = module->elf,
+		.segments = &module->segments,
+		.symbols = get_symbols(module),
+		.debug = get_debug(module),
+		.pclntab = &module->pclntab,
+	};
+	return true;
+}
+
+const struct cfi_fde *module_find_fde(struct module *module, uint64_t offset)
+{
+	return find_fde(module, offset);
+}

@@ -12,10 +12,16 @@
 #include "symbolizer/debug_ask.h"
 #include "symbolizer/frame.h"
 
+#include <libelf.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+struct cfi_fde;
+struct debug;
+struct pclntab;
+struct segments;
+struct symbols;
 struct symbolizer_modules;
 struct module;
 
@@ -56,5 +62,19 @@ void module_list_levels(struct module *module, uint64_t offset, struct module_na
 			void (*emit)(void *arg, const struct module_name *level), void *arg);
 /* The concrete function alone, and the line of the instruction itself. */
 void module_name_offset(struct module *module, uint64_t offset, struct module_name *ret);
+
+/* What an ELF module knows of its functions and lines, as far as it has it: NULL where not. */
+struct module_parts {
+	Elf *elf;
+	const struct segments *segments;
+	const struct symbols *symbols;
+	struct debug *debug;
+	const struct pclntab *pclntab; /* never NULL */
+};
+
+/* Opens and indexes it when needed. false: it is no ELF file that can be read. */
+bool module_get_parts(struct module *module, struct module_parts *ret);
+/* The FDE that covers a file offset; NULL when none does. The module has parts. */
+const struct cfi_fde *module_find_fde(struct module *module, uint64_t offset);
 
 #endif

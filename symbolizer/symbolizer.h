@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/loop.h"
+#include "symbolizer/code_client.h"
 #include "symbolizer/frame.h"
 
 #include <stdbool.h>
@@ -74,5 +75,10 @@ struct error *symbolizer_client_ask(struct symbolizer_client *client, uint32_t m
 				    const uint64_t *offsets, size_t count);
 /* Questions asked and not answered, and debug files that are being fetched. */
 size_t symbolizer_client_pending(const struct symbolizer_client *client);
+/* Asks for the code of the function that covers a file offset, as code_client_ask() does. */
+struct error *symbolizer_client_ask_code(struct symbolizer_client *client, uint32_t module, uint64_t offset,
+					 uint32_t flags,
+					 void (*on_listing)(void *arg, struct code_listing *listing),
+					 void *arg);
 
 #endif

@@ -7,6 +7,7 @@
 #include "bpf/events.h"
 #include "symbolizer/allocators.h"
 #include "symbolizer/cfi.h"
+#include "symbolizer/code_answer.h"
 #include "symbolizer/debug_ask.h"
 #include "symbolizer/elf.h"
 #include "symbolizer/modules.h"
@@ -56,6 +57,7 @@ struct worker {
 		unsigned char bytes[CHANNEL_PAYLOAD_MAX - sizeof(struct names_answer)];
 	} chain;
 	struct module_name name;
+	struct code_answer *code; /* NULL until code is asked for */
 };
 
 static uint64_t now_ns(void)
@@ -333,6 +335,30 @@ static void open_again(struct worker *worker, const struct message *message)
 	worker->informed[again->module] = false;
 }
 
+static void answer_code(struct worker *worker, struct message *message)
+{
+	struct code_request request;
+	struct module *module;
+	const void *answer;
+	size_t length;
+
+	if (message->length != sizeof(request))
+		return;
+	memcpy(&request, message->payload, sizeof(request));
+	if (request.module >= MODULE_LIMIT)
+		return;
+	module = symbolizer_modules_find(worker->modules, request.module);
+	if (!worker->informed[request.module])
+		send_info(worker, request.module, module);
+	/* When memory is short there is no answer: kiln's clock ends this worker. */
+	if (!worker->code)
+		error_destroy(code_answer_create(&worker->code));
+	if (!worker->code)
+		return;
+	answer = code_answer_make(worker->code, module, &request, &length);
+	error_destroy(channel_send(worker->kiln, SYMBOLIZER_CODE_PART, answer, length, NULL, 0));
+}
+
 static void on_kiln_message(void *arg, struct message *message)
 {
 	struct worker *worker = arg;
@@ -343,6 +369,8 @@ static void on_kiln_message(void *arg, struct message *message)
 		answer_names(worker, message);
 	else if (message->type == SYMBOLIZER_AGAIN)
 		open_again(worker, message);
+	else if (message->type == SYMBOLIZER_CODE)
+		answer_code(worker, message);
 }
 
 /* Without kiln the worker waits for its end, or for the tables that the probe still wants. */
@@ -434,6 +462,7 @@ int symbolizer_worker_main(int probe_fd, int kiln_fd)
 	channel_destroy(worker->probe);
 	symbolizer_modules_destroy(worker->modules);
 	debug_ask_destroy(worker->files);
+	code_answer_destroy(worker->code);
 	loop_destroy(worker->loop);
 	free(worker->informed);
 	free(worker);
