@@ -399,12 +399,21 @@ static void test_split(void **state)
 		workshop_compile(&shop, flags[i]);
 		assert_true(find_split("full"));
 		assert_string_equal(dwo_why, "");
+		/* A file whose symbol table does not help. */
+		workshop_run(&shop, "objcopy --strip-symbol=secret full nameless");
+		expect_all("nameless");
 		/* Beside a program that was moved together with it. */
-		workshop_run(&shop, "mkdir -p moved && cp full moved && mv *.dwo moved");
+		workshop_run(&shop, "mkdir -p moved && cp full nameless moved && mv *.dwo moved");
 		assert_true(find_split("moved/full"));
+		expect_all("moved/nameless");
 		workshop_run(&shop, "rm moved/*.dwo");
 		assert_false(find_split("moved/full"));
 		assert_string_equal(dwo_why, "a .dwo file was not found");
+		/* Lines are in the file itself, functions are not. */
+		workshop_look(&shop, "moved/nameless", &answer);
+		assert_string_equal(answer.info.why, "a .dwo file was not found");
+		assert_string_not_equal(answer.function, "secret");
+		assert_int_equal(answer.info.symbols, SYMBOLS_FULL);
 	}
 }
 

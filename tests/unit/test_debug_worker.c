@@ -185,6 +185,31 @@ static void test_worker_says_what_was_refused(void **state)
 	assert_non_null(strstr(world.info.why, "checksum"));
 }
 
+/* libdw asks for it in the middle of a lookup. */
+static void test_worker_gets_a_split_file(void **state)
+{
+	workshop_compile(&world.shop, "-gsplit-dwarf");
+	workshop_run(&world.shop, "objcopy --strip-symbol=secret full nameless");
+	assert_null(symbolizer_client_connect(world.client, start_worker("nameless")));
+	ask();
+	loop_run(world.loop);
+	assert_string_equal(world.function, "secret");
+	assert_in_range(world.line, WORKSHOP_LINE - 2, WORKSHOP_LINE);
+	assert_string_equal(world.info.why, "");
+	assert_int_equal(world.stuck, 0);
+}
+
+static void test_worker_says_what_is_missing(void **state)
+{
+	workshop_compile(&world.shop, "-gsplit-dwarf");
+	workshop_run(&world.shop, "rm *.dwo");
+	assert_null(symbolizer_client_connect(world.client, start_worker("full")));
+	ask();
+	loop_run(world.loop);
+	assert_string_equal(world.function, "secret");
+	assert_string_equal(world.info.why, "a .dwo file was not found");
+}
+
 /* ---- kiln goes while the worker waits for a file ---- */
 
 static struct channel *kiln_files;
@@ -500,6 +525,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_worker_gets_the_file, start, finish),
 		cmocka_unit_test_setup_teardown(test_worker_looks_beside_the_module, start, finish),
 		cmocka_unit_test_setup_teardown(test_worker_says_what_was_refused, start, finish),
+		cmocka_unit_test_setup_teardown(test_worker_gets_a_split_file, start, finish),
+		cmocka_unit_test_setup_teardown(test_worker_says_what_is_missing, start, finish),
 		cmocka_unit_test_setup_teardown(test_kiln_goes, start, finish),
 		cmocka_unit_test_setup_teardown(test_asking_is_progress, start, finish),
 		cmocka_unit_test_setup_teardown(test_asking_is_no_way_out, start, finish),
