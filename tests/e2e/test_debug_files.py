@@ -3,8 +3,12 @@
 
 import glob
 import os
+import re
 import shutil
+import socket
 import subprocess
+import urllib.error
+import urllib.request
 
 import harness as h
 
@@ -159,5 +163,80 @@ def test_container():
             stop(process)
 
 
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def test_debuginfod():
+    """A real server on loopback, and only when it was asked for."""
+    h.need_root()
+    server = shutil.which("debuginfod")
+    if not server:
+        raise h.Skip("debuginfod is not installed")
+    with h.scratch() as directory:
+        debug, identity = make_program(directory)
+        os.mkdir(directory + "/served")
+        os.rename(debug, directory + "/served/program.debug")
+        url = f"http://127.0.0.1:{free_port()}"
+        env = {"DEBUGINFOD_URLS": url, "DEBUGINFOD_CACHE_PATH": directory + "/cache"}
+        quiet = {key: value for key, value in os.environ.items() if key != "DEBUGINFOD_URLS"}
+
+        def serves():
+            try:
+                with urllib.request.urlopen(f"{url}/buildid/{identity}/debuginfo", timeout=5) as answer:
+                    return answer.status == 200
+            except (urllib.error.URLError, OSError):
+                return False
+
+        with h.spawn(server, "-p", url.split(":")[-1], "-d", directory + "/index", "-F", directory + "/served",
+                     env=quiet):
+            h.wait_until(serves, "debuginfod serves the file", 30)
+            process = spawn_ready(directory + "/program")
+            try:
+                hot, modules = hot_of(process, directory, env=env)
+                h.expect(h.function(hot, "busy_secret")["self"] == 0, "a server was asked, but nobody wanted it")
+                h.expect(not os.path.exists(directory + "/cache"), "there is a cache")
+                path = h.Recording(directory, "-p", process.pid, "-F", 499, "--heap=off", "--debuginfod",
+                                   env=env).wait_attached()
+                h.wait_cpu(process.pid, 1)
+                path = path.finish()
+                check_secret(h.report(path, "hot"), h.report(path)["modules"], "program")
+            finally:
+                stop(process)
+
+
+def test_debuginfod_without_servers():
+    """It is said before anything is done."""
+    h.need_root()
+    with h.scratch() as directory, h.workload("hot-split", 1) as target:
+        result = h.run("record", "-p", target.pid, "-d", 1, "-o", directory + "/x.kiln", "--debuginfod",
+                       env=dict(os.environ, DEBUGINFOD_URLS=" "))
+        h.expect(result.returncode == 1, f"exit {result.returncode}")
+        h.expect("debuginfod" in result.stderr and not os.path.exists(directory + "/x.kiln"), result.stderr)
+
+
+def test_symbolize():
+    """`kiln symbolize` finds what lies beside the file, and says what is not right."""
+    with h.scratch() as directory:
+        debug, _ = make_program(directory)
+        full = subprocess.run(["nm", debug], capture_output=True, text=True, check=True).stdout
+        address = [line.split()[0] for line in full.splitlines() if line.endswith(" busy_secret")][0]
+        os.rename(debug, directory + "/program.debug")
+        subprocess.run(["objcopy", "--add-gnu-debuglink=program.debug", "program"], cwd=directory, check=True)
+        os.symlink("program", directory + "/link")
+        for name in ("program", "link"):
+            result = h.expect_exit(0, "symbolize", "-e", f"{directory}/{name}", "0x" + address)
+            h.expect(result.stdout.startswith("busy_secret\n") and re.search("/secret.c:[567]\\n", result.stdout) and
+                     not result.stderr, f"{result.stdout}{result.stderr}")
+        with open(directory + "/program.debug", "ab") as file:
+            file.write(b"x")
+        result = h.expect_exit(0, "symbolize", "-e", directory + "/program", "0x" + address)
+        h.expect("busy_secret" not in result.stdout and "checksum" in result.stderr,
+                 f"{result.stdout}{result.stderr}")
+
+
 if __name__ == "__main__":
-    h.main([test_libc, test_debug_directory, test_debuglink_of_a_deleted_program, test_container])
+    h.main([test_libc, test_debug_directory, test_debuglink_of_a_deleted_program, test_container, test_debuginfod,
+            test_debuginfod_without_servers, test_symbolize])
