@@ -149,8 +149,8 @@ static void tell_others(struct profile *profile, const struct candidates *candid
 		if (candidates->items.items[i] == chosen)
 			continue;
 		said++;
-		fprintf(notes, "  %s!%s (%" PRIu64 " samples of its own)\n", function.module_name, function.name,
-			function.self);
+		fprintf(notes, "  %s!%s (%" PRIu64 " samples of its own)\n", function.module_name,
+			function.name, function.self);
 	}
 	if (said < count - 1)
 		fprintf(notes, "  … %zu more\n", count - 1 - said);
