@@ -560,7 +560,7 @@ static void test_names_that_are_too_long(void **state)
 		{"void std::sort<int*>(int*, int*)", "std::sort<…>(…)", 15},
 		{"__gnu_cxx::__normal_iterator<int*, std::vector<int> >::operator--()",
 		 "__normal_iterator<…>::operator--()", 40},
-		{"bool a::b::operator()<int>(int) const", "b::operator()<…>(…) const", 30},
+		{"bool a::b::operator()<int>(int) const", "b::operator()<…>(…) const", 26},
 		{"f(std::function<void ()>, (anonymous namespace)::g)", "f(…)", 10},
 		{"(anonymous namespace)::make_it_so(int, int)", "(anonymous namespace)::make_it_so(…)", 40},
 		{"a_function_of_c_with_a_long_name", "a_funct…ng_name", 15},
