@@ -163,7 +163,8 @@ size_t report_get_width(const char *text)
 static bool begins_list(const char *text, const char *at, char open)
 {
 	/* operator<, operator<< and operator() are names. */
-	return *at == open && !(at - text >= 8 && !strncmp(at - 8, "operator", 8)) &&
+	return *at == open && strncmp(at, "(anonymous namespace)", 21) != 0 &&
+	       !(at - text >= 8 && !strncmp(at - 8, "operator", 8)) &&
 	       !(at - text >= 9 && !strncmp(at - 9, "operator<", 9));
 }
 
@@ -215,7 +216,7 @@ static const char *find_next_part(const char *text)
 			depth--;
 		if (depth)
 			continue;
-		if (*at == '(' && begins_list(text, at, '(') && strncmp(at, "(anonymous", 10) != 0)
+		if (*at == '(' && begins_list(text, at, '('))
 			return NULL;
 		if (*at == ' ' && (at - text < 8 || strncmp(at - 8, "operator", 8) != 0) && at[1] != '[')
 			return at + 1;
