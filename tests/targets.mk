@@ -81,7 +81,7 @@ $(O)/fuzz/fuzz_walker: $(FUZZ_SOURCES) $(wildcard tests/fuzz/*.h bpf/*.h base/*.
 		-o $@ $(FUZZ_SOURCES) -lbpf
 
 JIT_FUZZ_SOURCES := tests/fuzz/fuzz_jit.c symbolizer/perf_map.c symbolizer/jitdump.c symbolizer/jitdump_lines.c \
-	symbolizer/code_ranges.c base/error.c
+	symbolizer/code_ranges.c base/error.c base/text.c
 $(O)/fuzz/fuzz_jit: $(JIT_FUZZ_SOURCES) $(wildcard tests/fuzz/*.h symbolizer/*.h base/*.h)
 	$(call say,CC,$@)
 	$(Q)mkdir -p $(@D)/corpus-jit && $(CLANG) -std=gnu11 -O1 -g -Wall -Wextra -Werror -Wno-unused-parameter \
