@@ -29,7 +29,7 @@ BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -D__TARGET_ARCH_x86 -Wall -Werror -I. 
 
 # ---- what is built from what ----
 ROOMS = base bpf symbolizer profile export tui
-EXTRA = session.c session_news.c session_source.c session_heap.c live.c options.c help.c \
+EXTRA = session.c session_news.c session_source.c session_heap.c live.c options.c help.c symbolize.c \
 	annotate.c annotate_choose.c worker_start.c
 SOURCES := $(filter-out %.bpf.c,$(foreach room,$(ROOMS),$(wildcard $(room)/*.c))) $(EXTRA)
 BPF_SOURCES := $(wildcard bpf/*.bpf.c)

@@ -28,6 +28,9 @@
 	"     --intel                       Intel's syntax (AT&T's)\n"
 #define DOCTOR_HELP                                                                                          \
 	"kiln doctor [-p PID]               what works here: one line a capability; exit 0, 4 or 5\n"
+#define SYMBOLIZE_HELP                                                                                       \
+	"kiln symbolize -e ELF [ADDR…]      functions and lines of addresses (ELF virtual, hex), or of "   \
+	"stdin\n"
 #define DEMO_HELP "kiln demo                          attach to the bundled sample workload\n"
 #define COLLECTING_HELP                                                                                      \
 	"\nCollecting (all live verbs)\n"                                                                    \
@@ -51,7 +54,8 @@
 static const char *const texts[] = {
 	[VERB_ATTACH] =
 		"kiln: where a running process spends its CPU time, and who holds its memory, "
-		"live.\n\n" TARGET_HELP RUN_HELP RECORD_HELP OPEN_HELP REPORT_HELP ANNOTATE_HELP DOCTOR_HELP DEMO_HELP
+		"live.\n\n" TARGET_HELP RUN_HELP RECORD_HELP OPEN_HELP REPORT_HELP ANNOTATE_HELP SYMBOLIZE_HELP
+			DOCTOR_HELP DEMO_HELP
 		"kiln --version, kiln --help, kiln VERB --help\n" COLLECTING_HELP SCREEN_HELP EXIT_HELP,
 	[VERB_RUN] = RUN_HELP COLLECTING_HELP SCREEN_HELP,
 	[VERB_RECORD] = RECORD_HELP COLLECTING_HELP,
@@ -59,6 +63,7 @@ static const char *const texts[] = {
 	[VERB_REPORT] = REPORT_HELP,
 	[VERB_ANNOTATE] = ANNOTATE_HELP,
 	[VERB_DOCTOR] = DOCTOR_HELP,
+	[VERB_SYMBOLIZE] = SYMBOLIZE_HELP,
 	[VERB_DEMO] = DEMO_HELP COLLECTING_HELP SCREEN_HELP,
 };
 

@@ -1,6 +1,7 @@
 #include "options.h"
 
 #include "base/text.h"
+#include "symbolize.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -96,10 +97,11 @@ static const struct verb_syntax verbs[] = {
 	{"annotate", VERB_ANNOTATE, ":qv", annotate_options},
 	{"doctor", VERB_DOCTOR, ":p:qv", doctor_options},
 	{"demo", VERB_DEMO, ":e:F:d:o:qv", live_options},
+	{"symbolize", VERB_SYMBOLIZE, ":e:qv", doctor_options},
 };
 static const struct verb_syntax attach_syntax = {"", VERB_ATTACH, ":p:n:e:F:d:qv", live_options};
 
-static const char *const later_verbs[] = {"diff", "export", "symbolize"};
+static const char *const later_verbs[] = {"diff", "export"};
 
 /* What was said of the heap in so many words: two options may oppose each other, a default opposes nothing.
  */
@@ -375,6 +377,11 @@ static struct error *parse_option(int code, const char *argument, const char *wo
 			return parse_reporting(code, argument, options);
 		options->name = argument;
 		return NULL;
+	case 'e':
+		if (syntax->verb != VERB_SYMBOLIZE)
+			return parse_collecting(code, argument, options, given);
+		options->file = argument;
+		return NULL;
 	case 'o':
 		options->output = argument;
 		return NULL;
@@ -448,6 +455,21 @@ static struct error *take_symbol(char **operands, size_t count, struct options *
 	return NULL;
 }
 
+static struct error *take_addresses(char **operands, size_t count, struct options *options)
+{
+	uint64_t address;
+
+	if (!options->file)
+		return usage("symbolize", "of which file? -e ELF");
+	for (size_t i = 0; i < count; i++) {
+		if (!symbolize_parse_address(operands[i], strlen(operands[i]), &address))
+			return usage(operands[i], "not an address in hex");
+	}
+	options->addresses = operands;
+	options->address_count = count;
+	return NULL;
+}
+
 static struct error *take_operands(const struct verb_syntax *syntax, char **operands, size_t count,
 				   struct options *options)
 {
@@ -477,6 +499,8 @@ static struct error *take_operands(const struct verb_syntax *syntax, char **oper
 		return take_file(operands, count, options);
 	case VERB_ANNOTATE:
 		return take_symbol(operands, count, options);
+	case VERB_SYMBOLIZE:
+		return take_addresses(operands, count, options);
 	default:
 		return count ? usage(operands[0], "unexpected") : NULL;
 	}

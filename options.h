@@ -23,6 +23,7 @@ enum verb {
 	VERB_ANNOTATE,
 	VERB_DOCTOR,
 	VERB_DEMO,
+	VERB_SYMBOLIZE,
 	VERB_HELP,
 	VERB_VERSION
 };
@@ -47,12 +48,13 @@ struct options {
 	bool quiet, verbose;
 	/* files */
 	const char *output; /* NULL: default pattern */
-	const char *file;   /* of open, report and annotate */
-	/* annotate */
-	const char *symbol;
+	const char *file;   /* of open, report, annotate and symbolize */
+	const char *symbol; /* of annotate */
 	const char *source_maps[SOURCE_MAPS_MAX]; /* FROM=TO */
 	size_t source_map_count;
 	bool is_intel;
+	char **addresses; /* of symbolize: hex, checked */
+	size_t address_count;
 	struct report_options report;
 	struct app_options app;
 };

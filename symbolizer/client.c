@@ -168,7 +168,7 @@ static void lose_worker(struct symbolizer_client *client)
 {
 	uint32_t module = 0;
 	bool is_code = code_client_is_waiting(client->code, &module);
-	bool has_suspect = client->under_way > 0 || is_code;
+	bool has_suspect = client->under_way > 0 || is_code, is_last = false;
 
 	if (!is_code && has_suspect)
 		module = client->head->wire.module;
@@ -177,11 +177,15 @@ static void lose_worker(struct symbolizer_client *client)
 	client->under_way = 0;
 	code_client_connect(client->code, NULL);
 	start_clock(client);
-	if (has_suspect && !is_code && ++client->modules.items[module].failures >= FAILURES_MAX)
+	if (has_suspect && !is_code)
+		is_last = ++client->modules.items[module].failures >= FAILURES_MAX;
+	if (is_last)
 		set_aside(client, module);
 	client->unsent = client->head;
 	if (has_suspect && !client->connecting)
 		client->ops.stuck(client->arg, module);
+	if (is_last && client->ops.set_aside)
+		client->ops.set_aside(client->arg, module);
 }
 
 static void on_closed(void *arg)
@@ -216,39 +220,53 @@ static const char *take_string(struct symbolizer_client *client, const unsigned 
 	return at;
 }
 
-/* Fills client->names; false: the message is not as it must be. */
+/* One entry; false: the message is not as it must be. */
+static bool parse_name(struct symbolizer_client *client, const unsigned char **at, const unsigned char *end,
+		       struct resolved_name *name)
+{
+	struct name_entry entry;
+	size_t strings;
+
+	if ((size_t)(end - *at) < sizeof(entry))
+		return false;
+	memcpy(&entry, *at, sizeof(entry));
+	*at += sizeof(entry);
+	strings = (size_t)entry.function_length + entry.file_length;
+	if (entry.function_length > NAME_LENGTH_MAX || entry.file_length > NAME_LENGTH_MAX ||
+	    (size_t)(end - *at) < PADDED(strings))
+		return false;
+	name->start = entry.start;
+	name->line = entry.line;
+	name->is_fde = entry.flags & NAME_FDE;
+	name->is_inlined = entry.flags & NAME_INLINED;
+	name->function = take_string(client, *at, entry.function_length, &name->function_length);
+	name->file = take_string(client, *at + entry.function_length, entry.file_length, &name->file_length);
+	*at += PADDED(strings);
+	return true;
+}
+
+/* Fills client->names with the levels of all offsets; false: the message is not as it must be. */
 static bool parse_names(struct symbolizer_client *client, const struct request *request,
 			const struct names_answer *answer, size_t length)
 {
 	const unsigned char *at = (const unsigned char *)(answer + 1),
 			    *end = (const unsigned char *)answer + length;
+	size_t entries_most = length / sizeof(struct name_entry);
 
 	client->names.count = 0;
 	client->strings.count = 0;
-	if (!array_reserve(&client->names, answer->count) ||
-	    !array_reserve(&client->strings, length + 2 * (size_t)answer->count))
+	if (answer->count > entries_most || !array_reserve(&client->names, entries_most) ||
+	    !array_reserve(&client->strings, length + 2 * entries_most))
 		return false;
 	for (uint32_t i = 0; i < answer->count; i++) {
-		struct resolved_name name = {.offset = request->wire.offsets[answer->first + i]};
-		struct name_entry entry;
-		size_t strings;
+		struct resolved_name name = {.is_inlined = true};
 
-		if ((size_t)(end - at) < sizeof(entry))
-			return false;
-		memcpy(&entry, at, sizeof(entry));
-		at += sizeof(entry);
-		strings = (size_t)entry.function_length + entry.file_length;
-		if (entry.function_length > NAME_LENGTH_MAX || entry.file_length > NAME_LENGTH_MAX ||
-		    (size_t)(end - at) < PADDED(strings))
-			return false;
-		name.start = entry.start;
-		name.line = entry.line;
-		name.is_fde = entry.flags & NAME_FDE;
-		name.function = take_string(client, at, entry.function_length, &name.function_length);
-		name.file =
-			take_string(client, at + entry.function_length, entry.file_length, &name.file_length);
-		at += PADDED(strings);
-		client->names.items[client->names.count++] = name;
+		for (unsigned level = 0; name.is_inlined; level++) {
+			name.offset = request->wire.offsets[answer->first + i];
+			if (level == NAME_LEVELS_MAX || !parse_name(client, &at, end, &name))
+				return false;
+			client->names.items[client->names.count++] = name;
+		}
 	}
 	return true;
 }

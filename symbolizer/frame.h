@@ -14,6 +14,7 @@ enum module_kind {
 	MODULE_KIND_VDSO,   /* the fd is a memfd with the image of the vDSO */
 	MODULE_KIND_KERNEL, /* the fd is a memfd with the text of /proc/kallsyms */
 	MODULE_KIND_ANONYMOUS,
+	MODULE_KIND_ADDRESSES, /* a file that is asked for ELF virtual addresses instead of offsets */
 };
 
 enum module_symbols { SYMBOLS_STRIPPED, SYMBOLS_MINIMAL, SYMBOLS_FULL, SYMBOLS_JIT };

@@ -45,7 +45,12 @@ int module_get_fd(const struct module *module);
 enum module_kind module_get_kind(const struct module *module);
 /* Opens it, if it is not open yet, and says what it has. */
 void module_open(struct module *module, struct info_message *ret);
-/* offset: as in a frame. Opens it when needed. */
+/* The levels of an offset, innermost first: emit() is called for each, at least once; all but the last have
+ * NAME_INLINED. scratch: where they are made, one after the other. offset: as in a frame; of
+ * MODULE_KIND_ADDRESSES the ELF virtual address. Opens the module when needed. */
+void module_list_levels(struct module *module, uint64_t offset, struct module_name *scratch,
+			void (*emit)(void *arg, const struct module_name *level), void *arg);
+/* The concrete function alone, and the line of the instruction itself. */
 void module_name_offset(struct module *module, uint64_t offset, struct module_name *ret);
 
 /* What an ELF module knows of its functions and lines, as far as it has it: NULL where not. */

@@ -45,6 +45,8 @@ struct symbolizer_client_ops {
 	 * unanswered requests, and sends them again on the next channel; a module that was unanswered twice
 	 * is set aside: its offsets are answered as unknown. */
 	void (*stuck)(void *arg, uint32_t module);
+	/* This module has just been set aside. NULL accepted. */
+	void (*set_aside)(void *arg, uint32_t module);
 };
 
 struct symbolizer_client;

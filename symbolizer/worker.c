@@ -20,7 +20,11 @@
  * indexes unit after unit for a stuck one. */
 #define ANSWER_INTERVAL_NS 100000000ull
 
-#define PADDED(length) (((length) + 7) & ~(size_t)7)
+/* What a level may take where a chain would not fit into a message with all its bytes. */
+#define SHORT_LENGTH_MAX                                                                                     \
+	(((CHANNEL_PAYLOAD_MAX - sizeof(struct names_answer)) / NAME_LEVELS_MAX -                            \
+	  sizeof(struct name_entry) - 8) /                                                                   \
+	 2)
 
 /* One answer message while it grows. */
 struct answer {
@@ -39,6 +43,13 @@ struct worker {
 	struct symbolizer_modules *modules;
 	bool *informed; /* by module id: kiln has its info */
 	struct answer answer;
+	/* The levels of one offset, which are never torn apart. */
+	struct chain {
+		size_t length;
+		size_t text_most; /* bytes of a string */
+		bool is_too_long;
+		unsigned char bytes[CHANNEL_PAYLOAD_MAX - sizeof(struct names_answer)];
+	} chain;
 	struct module_name name;
 	struct code_answer *code; /* NULL until code is asked for */
 };
@@ -60,7 +71,7 @@ static void take_module(struct worker *worker, struct message *message)
 	if (message->length < sizeof(module) || message->fds[0] < 0)
 		return;
 	memcpy(&module, message->payload, sizeof(module));
-	if (module.module >= MODULE_LIMIT || module.kind > MODULE_KIND_ANONYMOUS)
+	if (module.module >= MODULE_LIMIT || module.kind > MODULE_KIND_ADDRESSES)
 		return;
 	worker->informed[module.module] = false;
 	/* When memory is short the module stays unknown: kiln gets numbers instead of names. */
@@ -184,31 +195,68 @@ static void send_answer(struct worker *worker)
 					   worker->answer.length, NULL, 0));
 }
 
-static void add_name(struct worker *worker, uint32_t module, uint32_t number)
+static size_t shorten(const struct chain *chain, size_t length)
 {
-	const struct module_name *name = &worker->name;
-	struct name_entry entry = {
-		.start = name->start,
-		.line = name->line,
-		.flags = name->flags,
-		.function_length = (uint16_t)name->function_length,
-		.file_length = (uint16_t)name->file_length,
-	};
-	size_t strings = PADDED(name->function_length + name->file_length);
-	unsigned char *at;
+	return length < chain->text_most ? length : chain->text_most;
+}
 
-	if (worker->answer.length + sizeof(entry) + strings > sizeof(worker->answer.bytes) ||
+static void add_text(struct chain *chain, const char *text, size_t length, uint16_t *ret_length)
+{
+	char *at = (char *)chain->bytes + chain->length;
+
+	if (length > chain->text_most)
+		length = text_sanitize(text, length, at, chain->text_most + 1);
+	else
+		memcpy(at, text, length);
+	chain->length += length;
+	*ret_length = (uint16_t)length;
+}
+
+static void add_level(void *arg, const struct module_name *name)
+{
+	struct worker *worker = arg;
+	struct chain *chain = &worker->chain;
+	struct name_entry entry = {.start = name->start, .line = name->line, .flags = name->flags};
+	size_t start = chain->length;
+	size_t strings = shorten(chain, name->function_length) + shorten(chain, name->file_length);
+
+	/* 8: the padding, or the terminator of a text that is cut. */
+	if (sizeof(chain->bytes) - start < sizeof(entry) + strings + 8) {
+		chain->is_too_long = true;
+		return;
+	}
+	chain->length += sizeof(entry);
+	add_text(chain, name->function, name->function_length, &entry.function_length);
+	add_text(chain, name->file, name->file_length, &entry.file_length);
+	memcpy(chain->bytes + start, &entry, sizeof(entry));
+	while (chain->length % 8)
+		chain->bytes[chain->length++] = 0;
+}
+
+static void start_chain(struct worker *worker, size_t text_most)
+{
+	worker->chain.length = 0;
+	worker->chain.text_most = text_most;
+	worker->chain.is_too_long = false;
+}
+
+static void make_levels(struct worker *worker, struct module *module, uint64_t offset, size_t text_most)
+{
+	start_chain(worker, text_most);
+	module_list_levels(module, offset, &worker->name, add_level, worker);
+}
+
+static void add_chain(struct worker *worker, uint32_t module, uint32_t number)
+{
+	const struct chain *chain = &worker->chain;
+
+	if (worker->answer.length + chain->length > sizeof(worker->answer.bytes) ||
 	    now_ns() - worker->answer.since_ns > ANSWER_INTERVAL_NS) {
 		send_answer(worker);
 		start_answer(worker, module, number);
 	}
-	at = worker->answer.bytes + worker->answer.length;
-	memcpy(at, &entry, sizeof(entry));
-	at += sizeof(entry);
-	memset(at, 0, strings);
-	memcpy(at, name->function, name->function_length);
-	memcpy(at + name->function_length, name->file, name->file_length);
-	worker->answer.length += sizeof(entry) + strings;
+	memcpy(worker->answer.bytes + worker->answer.length, chain->bytes, chain->length);
+	worker->answer.length += chain->length;
 	worker->answer.header.count++;
 }
 
@@ -246,11 +294,16 @@ static void answer_names(struct worker *worker, struct message *message)
 		send_info(worker, request->module, module);
 	start_answer(worker, request->module, 0);
 	for (uint32_t i = 0; i < request->count; i++) {
-		if (module)
-			module_name_offset(module, request->offsets[i], &worker->name);
-		else
+		if (module) {
+			make_levels(worker, module, request->offsets[i], NAME_LENGTH_MAX);
+			if (worker->chain.is_too_long)
+				make_levels(worker, module, request->offsets[i], SHORT_LENGTH_MAX);
+		} else {
+			start_chain(worker, NAME_LENGTH_MAX);
 			set_unknown(&worker->name, request->offsets[i]);
-		add_name(worker, request->module, i);
+			add_level(worker, &worker->name);
+		}
+		add_chain(worker, request->module, i);
 	}
 	send_answer(worker);
 }

@@ -29,7 +29,7 @@ static void test_summary_json(void **state)
 {
 	_cleanup_json_ json_t *json = parse_report(fixture, (struct report_options){.view = REPORT_SUMMARY});
 
-	assert_keys(json, "schema target duration_s cpu heap lost overhead modules");
+	assert_keys(json, "schema target duration_s cpu heap lost overhead modules events");
 	assert_int_equal(get_count(json, "schema"), 1);
 	assert_keys(get(json, "target"), "pid exe cmdline exit");
 	assert_int_equal(get_count(json, "target.pid"), 4242);
@@ -281,6 +281,30 @@ static void test_summary_text(void **state)
 	assert_contains(text, "  heap      not measured: the heap is not measured by this version\n");
 	assert_null(strstr(text, "bad_cfa")); /* zero */
 	assert_in_range(get_widest(text), 60, 100);
+}
+
+/* What has no names for good is said; of the other events only JSON tells. */
+static void test_summary_events(void **state)
+{
+	_cleanup_profile_ struct profile *profile = NULL;
+	_cleanup_json_ json_t *json = NULL;
+	_cleanup_free_ char *text = NULL;
+	json_t *event;
+
+	assert_no_error(profile_create(&profile));
+	assert_no_error(profile_add_event(profile, 500000000, "attached"));
+	assert_no_error(profile_add_event(profile, 2500000000,
+					  "liba.so: set aside: reading its names killed two workers"));
+	text = write_report(profile, (struct report_options){.view = REPORT_SUMMARY});
+	assert_contains(text, "\n  note      liba.so: set aside: reading its names killed two workers\n");
+	assert_null(strstr(text, "attached"));
+	json = parse_report(profile, (struct report_options){.view = REPORT_SUMMARY});
+	assert_int_equal(json_array_size(get(json, "events")), 2);
+	event = json_array_get(get(json, "events"), 1);
+	assert_keys(event, "at_s text");
+	assert_true(get_real(event, "at_s") == 2.5);
+	assert_string_equal(get_text(event, "text"),
+			    "liba.so: set aside: reading its names killed two workers");
 }
 
 /* A command is shown as it was given, cut at its end: its brackets are no parameters of a C++ name. */
@@ -582,6 +606,7 @@ int main(void)
 		cmocka_unit_test(test_summary_json_without_figures),
 		cmocka_unit_test(test_summary_text),
 		cmocka_unit_test(test_summary_text_command),
+		cmocka_unit_test(test_summary_events),
 		cmocka_unit_test(test_summary_text_broken),
 		cmocka_unit_test(test_summary_text_whole),
 		cmocka_unit_test(test_hot_json),

@@ -47,7 +47,7 @@ struct world {
 	pid_t worker;
 	uint64_t size; /* of this program's file */
 	/* What came. */
-	size_t named, infos, tables, hooks, stuck, closed;
+	size_t named, infos, tables, hooks, stuck, set_aside, closed;
 	size_t wanted; /* names; then the loop ends */
 	bool until_stuck, until_table, kill_at_name, replace_at_stuck;
 	struct info_message info;
@@ -75,12 +75,14 @@ static void on_named(void *arg, uint32_t module, const struct resolved_name *nam
 {
 	struct world *world = arg;
 
-	for (size_t i = 0; i < count; i++, world->named++) {
+	for (size_t i = 0; i < count; i++) {
 		assert_true(world->named < world->wanted);
 		assert_true(names[i].offset == world->offsets[world->named]);
+		/* The last one of an offset stays: the concrete function. */
 		world->starts[world->named] = names[i].start;
 		snprintf(world->functions[world->named], sizeof(world->functions[0]), "%.*s",
 			 (int)names[i].function_length, names[i].function);
+		world->named += !names[i].is_inlined;
 	}
 	if (world->kill_at_name) {
 		world->kill_at_name = false;
@@ -119,6 +121,15 @@ static void on_stuck(void *arg, uint32_t module)
 	}
 	if (world->until_stuck)
 		loop_quit(world->loop, DONE);
+}
+
+static void on_set_aside(void *arg, uint32_t module)
+{
+	struct world *world = arg;
+
+	assert_int_equal(module, MODULE);
+	assert_int_equal(world->stuck, 2);
+	world->set_aside++;
 }
 
 static void on_probe_message(void *arg, struct message *message)
@@ -164,7 +175,7 @@ static void run(struct world *world)
 
 static void start_world(struct world *world, size_t wanted)
 {
-	static const struct symbolizer_client_ops ops = {on_named, on_info, on_stuck};
+	static const struct symbolizer_client_ops ops = {on_named, on_info, on_stuck, on_set_aside};
 	struct stat status;
 
 	memset(world, 0, sizeof(*world));
@@ -590,11 +601,13 @@ static void test_set_aside(void **state)
 		close(kiln[1]);
 		run(&world);
 		assert_int_equal(world.stuck, i + 1);
+		assert_int_equal(world.set_aside, i);
 		assert_int_equal(world.named, 0);
 	}
 	world.until_stuck = false;
 	run(&world);
 	assert_int_equal(world.named, 1500);
+	assert_int_equal(world.set_aside, 1);
 	assert_int_equal(symbolizer_client_pending(world.client), 0);
 	for (size_t i = 0; i < world.wanted; i++) {
 		assert_true(world.starts[i] == world.offsets[i]);
