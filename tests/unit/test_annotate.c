@@ -158,6 +158,41 @@ static void test_addresses(void **state)
 	addresses_deinit(&addresses);
 }
 
+/* Code that is inlined into a function is code of it: at the line of the call. */
+static void test_addresses_of_inlined_code(void **state)
+{
+	_cleanup_profile_ struct profile *profile = create();
+	const struct frame_name names[] = {
+		{.function = "inner", .function_length = 5, .file = HEADER, .file_length = 13, .line = 3},
+		{.function = "middle", .function_length = 6, .file = HEADER, .file_length = 13, .line = 20},
+		{.function = "work", .function_length = 4, .file = SOURCE, .file_length = 10, .line = 12},
+	};
+	static const struct {
+		const char *function;
+		uint64_t self;
+		uint32_t line;
+	} wanted[] = {{"inner", 30, 3}, {"middle", 30, 20}, {"work", 130, 12}};
+
+	profile_add_samples(profile, profile_intern_stack(profile, 0, FRAME(A, 0x1010)), 1000, 1, 0,
+			    SAMPLE_USER, STACK_COMPLETE, 30);
+	profile_set_name(profile, FRAME(A, 0x1010), names, 3);
+	for (size_t i = 0; i < 3; i++) {
+		struct addresses addresses;
+		const struct address *found = NULL;
+
+		assert_null(addresses_collect(profile, find(profile, wanted[i].function), &addresses));
+		assert_int_equal(addresses.self, wanted[i].self);
+		for (size_t at = 0; at < addresses.items.count; at++) {
+			if (addresses.items.items[at].offset == 0x1010)
+				found = &addresses.items.items[at];
+		}
+		assert_non_null(found);
+		assert_int_equal(found->self, 30);
+		assert_int_equal(found->line, wanted[i].line);
+		addresses_deinit(&addresses);
+	}
+}
+
 /* ---- text ---- */
 
 static const char *source_why;
@@ -254,7 +289,7 @@ static void test_lines_and_instructions(void **state)
 	_cleanup_profile_ struct profile *profile = create();
 	_cleanup_free_ char *text = write_text(profile, "work", &listing);
 
-	assert_contains(text, "work  (app)\n100 samples of its own, 90.9 % of 110;");
+	assert_contains(text, "work  (app)\n100 samples in its code, 90.9 % of 110; 100 with what it calls\n");
 	/* The call that was inlined is where its samples are; the lines around are shown, not all of them. */
 	assert_contains(text, "\n    20.0% ±  7.8        20      10  source line 10;\n");
 	assert_contains(text, "\n>   80.0% ±  7.8        80      11  source line 11;   (inlined: twice inline.h:3)\n");
@@ -345,6 +380,7 @@ int main(void)
 		cmocka_unit_test(test_choice),
 		cmocka_unit_test(test_no_such_function),
 		cmocka_unit_test(test_addresses),
+		cmocka_unit_test(test_addresses_of_inlined_code),
 		cmocka_unit_test_setup(test_lines_and_instructions, reset),
 		cmocka_unit_test_setup(test_what_is_missing_is_said, reset),
 		cmocka_unit_test_setup(test_samples_that_are_not_listed, reset),
