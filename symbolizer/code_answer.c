@@ -141,12 +141,12 @@ static uint32_t add_raw(struct code_answer *answer, const struct code_text *text
 		       : 0;
 }
 
-static uint32_t add_function(struct code_answer *answer, const struct code_text *text, bool is_linkage_name)
+static uint32_t add_function(struct code_answer *answer, const struct code_text *text)
 {
 	char safe[NAME_LENGTH_MAX + 1];
 
-	if (!text->text || !is_linkage_name)
-		return add_raw(answer, text);
+	if (!text->text)
+		return 0;
 	return add_string(answer, safe, demangle_name(text->text, text->length, safe));
 }
 
@@ -159,8 +159,7 @@ static void add_place(struct code_answer *answer)
 
 	memset(records, 0, sizeof(records));
 	for (size_t i = 0; i < levels->count; i++) {
-		records[i].function =
-			add_function(answer, &levels->items[i].function, levels->items[i].is_linkage_name);
+		records[i].function = add_function(answer, &levels->items[i].function);
 		records[i].file = add_raw(answer, &levels->items[i].file);
 		records[i].line = levels->items[i].line;
 	}

@@ -615,7 +615,8 @@ static void world_start_worker(struct world *world)
 
 static void world_init(struct world *world)
 {
-	static const struct symbolizer_client_ops ops = {on_named, on_info, on_stuck, NULL};
+	static const struct symbolizer_client_ops ops = {
+		.named = on_named, .info = on_info, .stuck = on_stuck};
 
 	memset(world, 0, sizeof(*world));
 	library_locate_libc(&world->library);
