@@ -256,7 +256,8 @@ static struct error *read_code(struct annotating *annotating)
  * not need to be root. */
 static struct error *start_worker(struct annotating *annotating)
 {
-	static const struct symbolizer_client_ops ops = {on_named, on_info, on_stuck, NULL};
+	static const struct symbolizer_client_ops ops = {
+		.named = on_named, .info = on_info, .stuck = on_stuck};
 	_cleanup_free_ char *home = NULL;
 	struct error *error = loop_create(&annotating->loop);
 	int fd = -1;

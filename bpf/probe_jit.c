@@ -99,8 +99,10 @@ void probe_jit_on_mappings(struct probe *probe, const struct modules_change *cha
 
 void probe_jit_look_last(struct probe *probe)
 {
-	if (probe->jit)
-		look(probe, true);
+	if (!probe->jit_timer)
+		return;
+	look(probe, true);
+	error_destroy(loop_set_timer(probe->jit_timer, 0, 0));
 }
 
 void probe_jit_stop(struct probe *probe)

@@ -55,7 +55,7 @@ bool annotate_is_own(const struct annotate *annotate, const struct annotate_piec
 
 void annotate_put_figures(const struct annotate *annotate, uint64_t self, bool is_marked)
 {
-	uint64_t all = annotate->function.self;
+	uint64_t all = annotate->options->addresses->self;
 	char number[REPORT_NUMBER_MAX];
 
 	if (!self) {
@@ -127,19 +127,23 @@ static bool add_piece(struct annotate *annotate, const struct code_listing *list
 static void put_head(const struct annotate *annotate)
 {
 	const struct function *function = &annotate->function;
-	char self[REPORT_NUMBER_MAX], total[REPORT_NUMBER_MAX], all[REPORT_NUMBER_MAX];
+	uint64_t code = annotate->options->addresses->self;
+	char number[REPORT_NUMBER_MAX], all[REPORT_NUMBER_MAX];
 
 	fprintf(annotate->stream, "%s  (%s)\n", function->name, function->module_name);
-	fprintf(annotate->stream, "%s samples of its own, %.1f %% of %s; %s with what it calls\n",
-		report_format_number(function->self, self), report_get_pct(function->self, annotate->total),
-		report_format_number(annotate->total, all), report_format_number(function->total, total));
+	fprintf(annotate->stream, "%s samples in its code, %.1f %% of %s", report_format_number(code, number),
+		report_get_pct(code, annotate->total), report_format_number(annotate->total, all));
+	if (code != function->self)
+		fprintf(annotate->stream, "; %s of its own, without what is inlined there",
+			report_format_number(function->self, number));
+	fprintf(annotate->stream, "; %s with what it calls\n", report_format_number(function->total, number));
 }
 
 /* Nothing is left out without a word. */
 static void put_rest(const struct annotate *annotate)
 {
 	const struct addresses *addresses = annotate->options->addresses;
-	uint64_t rest = annotate->function.self - addresses->elsewhere;
+	uint64_t rest = addresses->self - addresses->elsewhere;
 
 	rest = annotate->pieces.count && rest > annotate->placed ? rest - annotate->placed : 0;
 	if (!rest && !addresses->elsewhere)

@@ -64,6 +64,29 @@ static void join(struct addresses *addresses)
 	qsort(addresses->items.items, addresses->items.count, sizeof(struct address), compare_self);
 }
 
+/* The line of an address in this function: its own, or that of the call through which other code is inlined
+ * there. false: it is no code of this function. */
+static bool find_line(const struct profile *profile, uint64_t frame, uint32_t function, const char **ret_file,
+		      uint32_t *ret_line)
+{
+	uint32_t innermost, number;
+
+	if (!profile_get_name(profile, frame, &innermost, ret_file, ret_line))
+		return false;
+	if (innermost == function)
+		return true;
+	for (number = profile_get_frame_inline(profile, frame); number;) {
+		struct inlined inlined = profile_get_inline(profile, number);
+
+		*ret_file = inlined.file;
+		*ret_line = inlined.line;
+		if (inlined.function == function)
+			return true;
+		number = inlined.around;
+	}
+	return false;
+}
+
 struct error *addresses_collect(struct profile *profile, uint32_t function, struct addresses *ret)
 {
 	/* Who reads the sums settles them (settle.h): then frames have their functions. */
@@ -73,11 +96,11 @@ struct error *addresses_collect(struct profile *profile, uint32_t function, stru
 
 	for (uint32_t i = 1; i <= count; i++) {
 		struct stack stack = profile_get_stack(profile, i);
-		uint32_t owner, line;
 		const char *file;
+		uint32_t line;
 
 		if (FRAME_MODULE(stack.frame) != wanted.module ||
-		    !profile_get_name(profile, stack.frame, &owner, &file, &line) || owner != function)
+		    !find_line(profile, stack.frame, function, &file, &line))
 			continue;
 		if (!add(&addresses, wanted.module, &stack, file, line)) {
 			addresses_deinit(&addresses);

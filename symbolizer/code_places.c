@@ -12,6 +12,27 @@ static void set_line(struct code_levels *levels, const char *file, size_t length
 	levels->items[0].line = line;
 }
 
+static struct code_text get_text(const char *text)
+{
+	return (struct code_text){text, text ? strlen(text) : 0};
+}
+
+static bool find_levels(struct debug *debug, uint64_t address, struct code_levels *ret)
+{
+	struct debug_level levels[CODE_LEVELS_MAX];
+
+	ret->count = debug_find_levels(debug, address, levels, CODE_LEVELS_MAX);
+	for (size_t i = 0; i < ret->count; i++) {
+		bool is_last = i + 1 == ret->count;
+
+		ret->items[i].function = get_text(is_last ? NULL : levels[i].function.name);
+		ret->items[i].file = get_text(levels[i].file);
+		ret->items[i].line = levels[i].line;
+	}
+	return ret->count > 0;
+}
+
+/* In order of preference: DWARF's levels, its line alone, Go's line. */
 void code_places_find(const struct module_parts *parts, uint64_t address, struct code_levels *ret)
 {
 	struct pclntab_function go;
@@ -19,6 +40,8 @@ void code_places_find(const struct module_parts *parts, uint64_t address, struct
 	struct debug_line line;
 
 	ret->count = 0;
+	if (parts->debug && find_levels(parts->debug, address, ret))
+		return;
 	if (parts->debug && debug_find_line(parts->debug, address, &line))
 		set_line(ret, line.file, strlen(line.file), line.line);
 	else if (pclntab_find(parts->pclntab, address, &go) &&

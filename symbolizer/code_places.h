@@ -1,5 +1,5 @@
-/* Where an instruction comes from: its line, and what is inlined there. The one place that asks DWARF and Go's
- * table for it. */
+/* Where an instruction comes from: its line, and what is inlined there. The one place that asks DWARF and
+ * Go's table for it. */
 #ifndef KILN_SYMBOLIZER_CODE_PLACES_H
 #define KILN_SYMBOLIZER_CODE_PLACES_H
 
@@ -19,10 +19,10 @@ struct code_text {
 struct code_levels {
 	size_t count; /* innermost first; 0: nothing is known */
 	struct {
-		struct code_text function; /* of the last level: not known, it is the function itself */
-		bool is_linkage_name;
+		struct code_text function; /* as in the file; of the last level not known: it is the function
+					      itself */
 		struct code_text file;
-		uint32_t line; /* 0: not known */
+		uint32_t line; /* 0: not known, or none */
 	} items[CODE_LEVELS_MAX];
 };
 

@@ -11,8 +11,6 @@
 
 /* Of code that nothing is known about so much is listed, from the offset on. */
 #define UNKNOWN_BYTES 256
-/* Bytes that are tried as the place where a line begins. */
-#define STEP_BACK_MAX 1024
 
 /* The bounds of section and segment: nothing outside of them is code. */
 static bool find_bounds(const struct module_parts *parts, uint64_t address, uint64_t offset,
@@ -77,19 +75,15 @@ static void find_function(struct module *module, const struct module_parts *part
 		cut(range, address, address + UNKNOWN_BYTES, address);
 }
 
-/* Where an instruction begins, near a place before the offset that was asked for. Lines begin with
- * instructions: without lines it is the offset itself, which is where a sample was. */
+/* Where an instruction begins, at or soon after a place before the offset that was asked for. Lines begin
+ * with instructions: without lines it is the offset itself, which is where a sample was. */
 static uint64_t find_beginning(const struct module_parts *parts, uint64_t wanted, uint64_t address)
 {
-	struct debug_line line, before;
+	struct debug_row rows[2];
+	/* The first one is that in force at `wanted`: it began before. */
+	size_t count = parts->debug ? debug_list_rows(parts->debug, wanted, address, rows, 2) : 0;
 
-	if (!parts->debug || !debug_find_line(parts->debug, wanted, &before))
-		return address;
-	for (uint64_t at = wanted + 1; at < address && at - wanted < STEP_BACK_MAX; at++) {
-		if (debug_find_line(parts->debug, at, &line) && line.line != before.line)
-			return at;
-	}
-	return address;
+	return count > 1 ? rows[1].address : address;
 }
 
 static void find_window(const struct module_parts *parts, uint64_t address, struct code_range *range)

@@ -55,7 +55,8 @@ struct debug_record { /* the rows follow (jitdump_lines.c) */
 
 /* Code in one place. */
 struct code {
-	uint64_t start;	     /* where it is now */
+	uint64_t start; /* where it is now */
+	uint64_t size;
 	uint64_t address;    /* where it was loaded: what its lines refer to */
 	uint64_t load;	     /* its record's place in the file */
 	uint64_t lines;	     /* that of its lines; 0: none */
@@ -133,7 +134,8 @@ static bool is_code(uint64_t address, uint64_t size)
 
 static void add_code(struct jitdump *dump, struct code code, uint64_t size)
 {
-	if (!is_code(code.start, size))
+	/* Lines are those of what was loaded, whatever a move says. */
+	if (!is_code(code.start, size) || !is_code(code.address, code.size))
 		return;
 	if (dump->codes.count >= CODE_RANGES_MAX || !array_append(&dump->codes, code) ||
 	    !code_ranges_add(&dump->ranges, code.start, code.start + size, dump->codes.count - 1))
@@ -142,7 +144,12 @@ static void add_code(struct jitdump *dump, struct code code, uint64_t size)
 
 static void take_load(struct jitdump *dump, const struct load_record *load)
 {
-	struct code code = {.start = load->address, .address = load->address, .load = dump->parsed};
+	struct code code = {
+		.start = load->address,
+		.size = load->size,
+		.address = load->address,
+		.load = dump->parsed,
+	};
 
 	if (dump->pending.lines && dump->pending.address == load->address) {
 		code.lines = dump->pending.lines;
@@ -345,15 +352,24 @@ static bool read_name(struct jitdump *dump, const struct code *code, struct jitd
 	return ret->length > 0;
 }
 
-static void find_line(struct jitdump *dump, const struct code *code, uint64_t address, bool is_v8,
+static void find_line(struct jitdump *dump, const struct code *code, uint64_t address,
 		      struct jitdump_name *ret)
 {
-	uint64_t place = address - code->start + code->address + (is_v8 ? V8_LINES_OFFSET : 0);
+	uint64_t shift = perf_map_is_v8(ret->name, ret->length) ? V8_LINES_OFFSET : 0;
+	struct jitdump_place place = {
+		.offset = code->lines,
+		.count = code->line_count,
+		.size = code->lines_size,
+		.first = code->address + shift,
+		.last = code->address + shift + code->size,
+	};
 
-	if (!code->lines ||
-	    !jitdump_lines_read(&dump->lines, dump->fd, code->lines, code->lines_size, code->line_count))
+	if (!code->lines || !jitdump_lines_read(&dump->lines, dump->fd, &place))
 		return;
-	ret->line = jitdump_lines_find(&dump->lines, place, &ret->file, &ret->file_length);
+	ret->line = jitdump_lines_find(&dump->lines, address - code->start + place.first, &ret->file,
+				       &ret->file_length);
+	if (ret->line && shift && !jitdump_lines_mend(ret->name, ret->length, &ret->file, ret->file_length))
+		ret->line = 0;
 }
 
 bool jitdump_find(struct jitdump *dump, uint64_t address, struct jitdump_name *ret)
@@ -367,6 +383,6 @@ bool jitdump_find(struct jitdump *dump, uint64_t address, struct jitdump_name *r
 	code = &dump->codes.items[range.value];
 	if (!read_name(dump, code, ret))
 		return false;
-	find_line(dump, code, address, perf_map_is_v8(ret->name, ret->length), ret);
+	find_line(dump, code, address, ret);
 	return true;
 }

@@ -1,8 +1,13 @@
 #include "symbolizer/jitdump_lines.h"
 
+#include "base/text.h"
+
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
+
+/* Of a name that V8 has freed. */
+#define DAMAGED_BYTES 16
 
 struct row_head { /* the file's name follows, terminated */
 	uint64_t address;
@@ -42,32 +47,68 @@ static bool is_repeated(const char *file, size_t length)
 	return length == 1 && *file == '\xff';
 }
 
-static bool parse_rows(struct jitdump_lines *lines, uint64_t count)
+static bool can_begin(const struct jitdump_lines *lines, const struct jitdump_place *place, size_t at)
 {
-	size_t at = 0;
-	uint32_t file = 0, file_length = 0;
+	struct row_head head;
 
-	for (uint64_t i = 0; i < count; i++) {
-		size_t left = lines->bytes.count - at, length;
+	if (lines->bytes.count - at < sizeof(head))
+		return true;
+	memcpy(&head, lines->bytes.items + at, sizeof(head));
+	return head.address >= place->first && head.address <= place->last;
+}
+
+/* The length of the name at `at`; SIZE_MAX: it does not end here. */
+static size_t find_length(const struct jitdump_lines *lines, const struct jitdump_place *place, size_t at)
+{
+	size_t left = lines->bytes.count - at, first = SIZE_MAX, length = 0;
+
+	for (unsigned zeros = 0; zeros <= DAMAGED_BYTES; zeros++, length++) {
+		length += strnlen(lines->bytes.items + at + length, left - length);
+		if (length >= left)
+			break;
+		if (can_begin(lines, place, at + length + 1))
+			return length;
+		if (first == SIZE_MAX)
+			first = length;
+	}
+	return first;
+}
+
+/* Of the last row: zeros fill the record up. */
+static size_t find_last_length(const struct jitdump_lines *lines, size_t at)
+{
+	size_t left = lines->bytes.count - at, length = left;
+
+	while (length && !lines->bytes.items[at + length - 1])
+		length--;
+	return length < left ? length : SIZE_MAX;
+}
+
+static bool parse_rows(struct jitdump_lines *lines, const struct jitdump_place *place)
+{
+	struct jitdump_row row = {0};
+	size_t at = 0, length;
+
+	for (uint64_t i = 0; i < place->count && lines->bytes.count - at > sizeof(struct row_head); i++) {
 		struct row_head head;
-		const char *text;
 
-		if (left <= sizeof(head))
-			return true;
 		memcpy(&head, lines->bytes.items + at, sizeof(head));
-		text = lines->bytes.items + at + sizeof(head);
-		length = strnlen(text, left - sizeof(head));
-		/* It does not end here: damaged, or cut. */
-		if (length == left - sizeof(head))
+		at += sizeof(head);
+		length = i + 1 < place->count ? find_length(lines, place, at) : find_last_length(lines, at);
+		/* Damaged, or cut. */
+		if (length == SIZE_MAX)
 			return true;
-		if (!is_repeated(text, length)) {
-			file = (uint32_t)(text - lines->bytes.items);
-			file_length = (uint32_t)length;
+		if (!is_repeated(lines->bytes.items + at, length)) {
+			row.file = (uint32_t)at;
+			row.file_length = (uint32_t)length;
 		}
-		if (!array_append(&lines->rows, (struct jitdump_row){head.address, head.line, file,
-								     file_length, (uint32_t)i}))
+		at += length + 1;
+		row.address = head.address;
+		row.line = head.line;
+		row.number = (uint32_t)i;
+		if (row.address >= place->first && row.address <= place->last &&
+		    !array_append(&lines->rows, row))
 			return false;
-		at += sizeof(head) + length + 1;
 	}
 	return true;
 }
@@ -81,17 +122,17 @@ static int compare_rows(const void *a, const void *b)
 	return first->number < second->number ? -1 : 1;
 }
 
-bool jitdump_lines_read(struct jitdump_lines *lines, int fd, uint64_t offset, uint32_t size, uint64_t count)
+bool jitdump_lines_read(struct jitdump_lines *lines, int fd, const struct jitdump_place *place)
 {
-	if (lines->offset == offset)
+	if (lines->offset == place->offset)
 		return lines->rows.count > 0;
 	lines->offset = 0;
 	lines->rows.count = 0;
-	if (!read_bytes(lines, fd, offset, size) || !parse_rows(lines, count))
+	if (!read_bytes(lines, fd, place->offset, place->size) || !parse_rows(lines, place))
 		return false;
 	if (lines->rows.count)
 		qsort(lines->rows.items, lines->rows.count, sizeof(struct jitdump_row), compare_rows);
-	lines->offset = offset;
+	lines->offset = place->offset;
 	return lines->rows.count > 0;
 }
 
@@ -115,4 +156,47 @@ uint32_t jitdump_lines_find(const struct jitdump_lines *lines, uint64_t address,
 	*ret_file = lines->bytes.items + row->file;
 	*ret_length = row->file_length;
 	return row->line;
+}
+
+static bool is_damaged(const char *file, size_t length)
+{
+	uint32_t codepoint;
+	size_t count;
+
+	for (size_t i = 0; i < length && i < DAMAGED_BYTES; i += count) {
+		count = text_decode(file + i, length - i, &codepoint);
+		if (!count || codepoint < ' ')
+			return true;
+	}
+	return false;
+}
+
+/* Without ":LINE:COLUMN". */
+static size_t find_place_length(const char *name, size_t length)
+{
+	for (unsigned numbers = 0; numbers < 2; numbers++) {
+		while (length && name[length - 1] >= '0' && name[length - 1] <= '9')
+			length--;
+		if (!length || name[--length] != ':')
+			return 0;
+	}
+	return length;
+}
+
+bool jitdump_lines_mend(const char *name, size_t name_length, const char **file, size_t length)
+{
+	size_t end = find_place_length(name, name_length);
+	const char *candidate;
+
+	if (!is_damaged(*file, length))
+		return true;
+	if (end <= length)
+		return false;
+	candidate = name + end - length;
+	if (candidate[-1] != ' ' ||
+	    (length > DAMAGED_BYTES &&
+	     memcmp(candidate + DAMAGED_BYTES, *file + DAMAGED_BYTES, length - DAMAGED_BYTES) != 0))
+		return false;
+	*file = candidate;
+	return true;
 }

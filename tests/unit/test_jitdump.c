@@ -156,6 +156,42 @@ static void test_v8_lines(void **state)
 	close_world(&world);
 }
 
+/* V8 writes names that it has freed: the first 16 bytes are the allocator's. */
+static void test_freed_names(void **state)
+{
+	static const char short_name[] = "/a.js", freed_short[] = "\xa2\0\x4e\0\x1b",
+			  name[] = "/home/user/some/file.js", other[] = "/home/user/some/other.js";
+	static const uint64_t addresses[] = {BASE + 0x40, BASE + 0x50, BASE + 0x60, BASE + 0x70};
+	struct world world = open_world();
+	uint32_t sizes[] = {sizeof(name), sizeof(name), sizeof(other), sizeof(short_name)};
+	uint32_t head[4] = {2, 16 + 16 + 4 * 16 + sizes[0] + sizes[1] + sizes[2] + sizes[3]};
+	uint64_t rest[2] = {BASE, 4};
+
+	jitdump_put_head(world.fd);
+	assert_int_equal(write(world.fd, head, sizeof(head)), sizeof(head));
+	assert_int_equal(write(world.fd, rest, sizeof(rest)), sizeof(rest));
+	for (unsigned i = 0; i < 4; i++) {
+		const char *texts[] = {name, name, other, short_name};
+		char freed[64] = "\xa2\x9d\x4e\x1b\0\0\0\x7f\x80\xa4\x83\x62\0\xb2\x34";
+		uint32_t line[2] = {10 + i, 0};
+
+		memcpy(freed + 16, texts[i] + 16, sizes[i] > 16 ? sizes[i] - 16 : 0);
+		memcpy(freed, i == 1 ? name : freed, i == 1 ? sizeof(name) : 0);
+		memcpy(freed, freed_short, i == 3 ? sizeof(freed_short) : 0);
+		assert_int_equal(write(world.fd, &addresses[i], 8), 8);
+		assert_int_equal(write(world.fd, line, 8), 8);
+		assert_int_equal(write(world.fd, freed, sizes[i]), sizes[i]);
+	}
+	jitdump_put_load(world.fd, BASE, 0x100, "JS:*f /home/user/some/file.js:1:18", 0);
+	update(&world);
+	expect(&world, BASE, "JS:f /home/user/some/file.js:1:18", name, 10);
+	expect(&world, BASE + 0x10, "JS:f /home/user/some/file.js:1:18", name, 11);
+	/* Another file: which one nobody knows. */
+	expect(&world, BASE + 0x20, "JS:f /home/user/some/file.js:1:18", NULL, 0);
+	expect(&world, BASE + 0x30, "JS:f /home/user/some/file.js:1:18", NULL, 0);
+	close_world(&world);
+}
+
 /* A file that arrives byte by byte says at no moment what is not so. */
 static void test_growth(void **state)
 {
@@ -326,6 +362,7 @@ static void test_many_lines(void **state)
 	jitdump_put_head(world.fd);
 	jitdump_put_lines(world.fd, BASE, lines, COUNT);
 	jitdump_put_load(world.fd, BASE, COUNT, "long", 0);
+	lines[0].address = BASE + COUNT;
 	jitdump_put_lines(world.fd, BASE + COUNT, lines, 1);
 	assert_int_equal(pwrite(world.fd, &(uint64_t){UINT64_MAX}, 8,
 				lseek(world.fd, 0, SEEK_CUR) - 16 - (off_t)strlen("/src/long.lang") - 1 - 8),
@@ -388,7 +425,7 @@ int main(void)
 		cmocka_unit_test(test_pieces),	      cmocka_unit_test(test_closed),
 		cmocka_unit_test(test_foreign),	      cmocka_unit_test(test_damaged),
 		cmocka_unit_test(test_random_damage), cmocka_unit_test(test_module),
-		cmocka_unit_test(test_many_lines),
+		cmocka_unit_test(test_many_lines),    cmocka_unit_test(test_freed_names),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
