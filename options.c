@@ -255,7 +255,8 @@ static struct error *parse_collecting(int code, const char *argument, struct opt
 	case OPTION_CHILDREN:
 		return not_built("--children");
 	case OPTION_DEBUGINFOD:
-		return not_built("--debuginfod");
+		options->debuginfod = true;
+		return NULL;
 	case OPTION_USER:
 		options->user_only = true;
 		return NULL;

@@ -42,6 +42,7 @@ struct options {
 	double hz;
 	double duration_s; /* 0: no limit */
 	bool user_only, kernel_only;
+	bool debuginfod; /* debug files may be got from servers */
 	enum heap_choice heap;
 	double max_overhead_pct; /* of HEAP_CHOICE_AUTO */
 	double max_lost_pct;	 /* negative: no limit */

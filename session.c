@@ -4,6 +4,7 @@
 #include "session_internal.h"
 
 #include "base/cleanup.h"
+#include "base/text.h"
 #include "options.h"
 
 #include <errno.h>
@@ -330,6 +331,13 @@ static void on_stuck(void *arg, uint32_t module)
 		error_destroy(channel_send(session->probe, KILN_STUCK, &message, sizeof(message), NULL, 0));
 }
 
+static void on_fetching(void *arg, const char *text)
+{
+	struct session *session = arg;
+
+	text_sanitize(text, SIZE_MAX, session->note, sizeof(session->note));
+}
+
 /* Said for good, and what has no names is not told as if it had. */
 static void on_set_aside(void *arg, uint32_t id)
 {
@@ -375,6 +383,8 @@ struct error *session_create(struct loop *loop, int probe_fd, const struct sessi
 		error = profile_create(&session->source.profile);
 	if (!error)
 		error = symbolizer_client_create(loop, &symbolizer_ops, session, &session->symbolizer);
+	if (!error && options->debuginfod)
+		error = symbolizer_client_use_debuginfod(session->symbolizer, on_fetching);
 	if (error) {
 		session_destroy(session);
 		return error;
