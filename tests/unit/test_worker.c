@@ -1,5 +1,4 @@
-/* A real worker in a child process, over real sockets, and the client against workers that die, hang or lie.
- */
+/* A real worker in a child, over real sockets, and the client against workers that die, hang or lie. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -19,6 +18,7 @@
 #include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <gnu/libc-version.h>
 #include <poll.h>
 #include <signal.h>
@@ -26,6 +26,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
