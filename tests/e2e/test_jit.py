@@ -12,7 +12,7 @@ import harness as h
 
 HZ = 999
 OTHER_USER = 54321
-NAMES = {"jit_inner", "LazyCompile:jit_outer a.js:1"}
+NAMES = {"jit_inner", "JS:jit_outer a.js:1"}
 LEAST = 200  # samples
 
 
