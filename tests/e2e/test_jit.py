@@ -249,7 +249,7 @@ def test_node_map():
     h.need_root()
     with h.scratch() as directory:
         command = node(directory, "--perf-basic-prof")
-        with h.spawn(*command, stdout=subprocess.PIPE, text=True) as process:
+        with h.spawn(*command, stdout=subprocess.PIPE, text=True, cwd=directory) as process:
             h.wait_for_words(process, "ready")
             try:
                 path = record(process, directory, 1.5)
@@ -264,7 +264,9 @@ def test_node_that_ends():
     h.need_root()
     with h.scratch() as directory:
         path = directory + "/record.kiln"
-        h.record("-F", HZ, "-e", "cpu", "-o", path, "--", *node(directory, "--perf-basic-prof"), "1")
+        # It writes a log of its own into its working directory.
+        h.expect_exit(0, "record", "-F", HZ, "-e", "cpu", "-o", path, "--", *node(directory, "--perf-basic-prof"), "1",
+                      cwd=directory)
         os.unlink(map_of(h.report(path)["target"]["pid"]))
         expect_script(path)
 
