@@ -23,13 +23,14 @@ override CFLAGS += -std=gnu11 -Wall -Wextra -Werror -Wno-unused-parameter -fno-o
 	$(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all)
 override CPPFLAGS += -D_GNU_SOURCE -I. -I$(B)
 override LDFLAGS += $(if $(SAN),-fsanitize=$(SAN))
-LIBS := -lbpf -ldw -lelf -lncursesw -ltinfo -lsqlite3 -ljansson -lcap -liberty -lm
+LIBS := -lbpf -ldw -lelf -llzma -lncursesw -ltinfo -lsqlite3 -ljansson -lcap -liberty -lcapstone -lm
 BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -D__TARGET_ARCH_x86 -Wall -Werror -I. \
 	-I/usr/include/x86_64-linux-gnu -MMD -MP
 
 # ---- what is built from what ----
 ROOMS = base bpf symbolizer profile export tui
-EXTRA = session.c session_news.c session_source.c session_heap.c live.c options.c help.c
+EXTRA = session.c session_news.c session_source.c session_heap.c live.c options.c help.c symbolize.c \
+	annotate.c annotate_choose.c worker_start.c
 SOURCES := $(filter-out %.bpf.c,$(foreach room,$(ROOMS),$(wildcard $(room)/*.c))) $(EXTRA)
 BPF_SOURCES := $(wildcard bpf/*.bpf.c)
 SKELETONS := $(BPF_SOURCES:%.bpf.c=$(B)/%.skel.h)

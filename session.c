@@ -4,6 +4,7 @@
 #include "session_internal.h"
 
 #include "base/cleanup.h"
+#include "base/text.h"
 #include "options.h"
 
 #include <errno.h>
@@ -290,9 +291,11 @@ size_t session_count_unnamed(const struct session *session)
 static void on_named(void *arg, uint32_t module, const struct resolved_name *names, size_t count)
 {
 	struct session *session = arg;
+	struct frame_name levels[NAME_LEVELS_MAX];
+	size_t level = 0;
 
-	for (size_t i = 0; i < count; i++) {
-		struct frame_name name = {
+	for (size_t i = 0; i < count && level < NAME_LEVELS_MAX; i++) {
+		levels[level++] = (struct frame_name){
 			.start = names[i].start,
 			.function = names[i].function_length ? names[i].function : NULL,
 			.function_length = names[i].function_length,
@@ -301,8 +304,10 @@ static void on_named(void *arg, uint32_t module, const struct resolved_name *nam
 			.line = names[i].line,
 			.is_fde = names[i].is_fde,
 		};
-
-		profile_set_name(session->source.profile, FRAME(module, names[i].offset), &name);
+		if (names[i].is_inlined)
+			continue;
+		profile_set_name(session->source.profile, FRAME(module, names[i].offset), levels, level);
+		level = 0;
 	}
 	if (session->must_ask_jit)
 		session_ask_jit_names(session);
@@ -320,12 +325,33 @@ static void on_stuck(void *arg, uint32_t module)
 	struct session *session = arg;
 	struct stuck_message message = {.module = module, .generation = session->worker_generation};
 
-	snprintf(session->note, sizeof(session->note), "reading symbols takes too long: starting again");
+	snprintf(session->note, sizeof(session->note),
+		 "reading symbols takes too long, or has crashed: starting again");
 	if (session->probe)
 		error_destroy(channel_send(session->probe, KILN_STUCK, &message, sizeof(message), NULL, 0));
 }
 
-static const struct symbolizer_client_ops symbolizer_ops = {on_named, on_info, on_stuck};
+static void on_fetching(void *arg, const char *text)
+{
+	struct session *session = arg;
+
+	text_sanitize(text, SIZE_MAX, session->note, sizeof(session->note));
+}
+
+/* Said for good, and what has no names is not told as if it had. */
+static void on_set_aside(void *arg, uint32_t id)
+{
+	struct session *session = arg;
+	struct module module = {.name = "[unknown]"};
+	char text[256];
+
+	profile_find_module(session->source.profile, id, &module);
+	snprintf(text, sizeof(text), "%.80s: set aside: reading its names killed two workers", module.name);
+	session_add_event(session, session_now_ns(), text);
+	error_destroy(profile_set_module_symbols(session->source.profile, id, SYMBOLS_STRIPPED, NULL));
+}
+
+static const struct symbolizer_client_ops symbolizer_ops = {on_named, on_info, on_stuck, on_set_aside};
 
 /* ---- life ---- */
 
@@ -357,6 +383,8 @@ struct error *session_create(struct loop *loop, int probe_fd, const struct sessi
 		error = profile_create(&session->source.profile);
 	if (!error)
 		error = symbolizer_client_create(loop, &symbolizer_ops, session, &session->symbolizer);
+	if (!error && options->debuginfod)
+		error = symbolizer_client_use_debuginfod(session->symbolizer, on_fetching);
 	if (error) {
 		session_destroy(session);
 		return error;

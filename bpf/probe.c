@@ -478,7 +478,7 @@ struct error *probe_find_invoker(uid_t *ret_uid, char **ret_home)
 	return privileges_find_invoker(ret_uid, &gid, ret_home);
 }
 
-struct error *probe_doctor(uint32_t pid, int *ret_status)
+struct error *probe_doctor(uint32_t pid, int (*sandbox_trial)(int probe_fd, int kiln_fd), int *ret_status)
 {
-	return doctor_report((pid_t)pid, stdout, ret_status);
+	return doctor_report((pid_t)pid, sandbox_trial, stdout, ret_status);
 }

@@ -127,6 +127,24 @@ static void say_about_table(struct probe *probe, uint32_t module, const char *wh
 		 about ? last_component(about->shown) : "[vdso]", why);
 }
 
+/* Where that fails, the walker waits for the mappings to be read, as it does for new files. */
+static void know_file(struct probe *probe, const struct target_module *module)
+{
+	const struct file_key key = {
+		.inode = module->inode,
+		.device = module->dev_major << 20 | module->dev_minor,
+	};
+	const struct known_file file = {
+		.size_bytes = module->size_bytes,
+		.modified_s = module->modified.tv_sec,
+		.modified_ns = (uint32_t)module->modified.tv_nsec,
+		.module = module->id,
+	};
+
+	if (module->fd >= 0)
+		error_destroy(collector_know_file(probe->collector, &key, &file));
+}
+
 static void announce_fresh(struct probe *probe, const struct modules_change *change)
 {
 	for (size_t i = 0; i < change->fresh_count; i++) {
@@ -135,6 +153,7 @@ static void announce_fresh(struct probe *probe, const struct modules_change *cha
 
 		announce_module(probe, module->id, is_dump ? MODULE_KIND_JITDUMP : MODULE_KIND_FILE,
 				module->shown, module->fd, module->size_bytes, module->fd >= 0 && !is_dump);
+		know_file(probe, module);
 		if (module->why) {
 			char text[240];
 
@@ -193,6 +212,9 @@ static void on_table(void *arg, uint32_t module, int fd, const char *why)
 		error = table_make_empty(&inner);
 	else
 		say_about_table(probe, module, why);
+	/* This one is not only a moment's news. */
+	if (strncmp(why, WORKERS_SET_ASIDE, strlen(WORKERS_SET_ASIDE)) == 0)
+		probe_send_note(probe, probe->table_note);
 	if (error)
 		say_about_table(probe, module, error_get_message(error));
 	else if (inner >= 0)

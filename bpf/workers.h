@@ -22,6 +22,9 @@
 #define WORKERS_TABLES_MAX 4
 #define WORKERS_PIDS_MAX   (1 + WORKERS_TABLES_MAX)
 
+/* Why there is no table: what such a reason begins with. */
+#define WORKERS_SET_ASIDE "set aside: "
+
 struct workers;
 
 struct workers_ops {

@@ -4,6 +4,7 @@
 
 #include "profile/calltree.h"
 #include "profile/functions.h"
+#include "profile/inlines.h"
 #include "profile/log.h"
 #include "profile/modules.h"
 #include "profile/profile.h"
@@ -29,6 +30,7 @@ struct profile {
 	struct modules modules;
 	struct stacks stacks;
 	struct functions functions;
+	struct inlines inlines;
 	struct calltree calltree;
 	struct settling settling;
 	struct spoilers spoilers;

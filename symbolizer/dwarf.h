@@ -4,8 +4,9 @@
  * (dwarf_getscopes walks a unit a call) or trust .debug_aranges, which clang does not write.
  *
  * Invariants: ELF virtual addresses. Unit ranges are read when created, a unit's functions and lines on first
- * touch. Ownership: debug_create() → debug_destroy(); the Elf must outlive it. Strings live as long as the
- * debug. Errors: the Elf is hostile input: damaged units have no names.
+ * touch, and thrown away again (least recently asked first) when all of them take too much memory. Ownership:
+ * debug_create() → debug_destroy(); the Elf must outlive it. Strings live as long as the debug. Errors: the
+ * Elf is hostile input: damaged units have no names.
  */
 #ifndef KILN_SYMBOLIZER_DWARF_H
 #define KILN_SYMBOLIZER_DWARF_H
@@ -34,7 +35,7 @@ struct debug_line {
 struct debug_level {
 	struct debug_function function;
 	const char *file; /* of the instruction; of outer levels: of the call; NULL: not known */
-	uint32_t line;	  /* 0: not known */
+	uint32_t line;	  /* 0: not known; with a file: the compiler says that it belongs to no line */
 };
 
 /* An address from which on another line counts. */
@@ -47,6 +48,11 @@ struct debug_row {
 /* A file without (usable) debug information has none of it: no error. */
 struct error *debug_create(Elf *elf, struct debug **ret);
 void debug_destroy(struct debug *debug); /* NULL accepted */
+/* dwz's file, which the Elf refers to; it must outlive the debug. To be called before the first question. */
+void debug_set_supplement(struct debug *debug, Elf *elf);
+/* What the indexes of units may take together (256 MiB); the unit that is being asked may always have one. */
+void debug_set_budget(struct debug *debug, size_t bytes);
+size_t debug_measure(const struct debug *debug); /* what they take */
 /* The concrete function that covers the address: what is inlined there counts as it. */
 bool debug_find_function(struct debug *debug, uint64_t address, struct debug_function *ret);
 /* The line of the instruction itself: of code that is inlined there, the inlined line. */

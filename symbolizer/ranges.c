@@ -79,19 +79,36 @@ bool ranges_flatten(struct ranges *ranges)
 	return true;
 }
 
+/* How many start at or before the address. Without a branch that depends on what is compared: nobody can
+ * predict it. */
+static size_t count_before(const struct ranges *ranges, uint64_t address)
+{
+	const struct range *base = ranges->items;
+	size_t left = ranges->count;
+
+	if (!left)
+		return 0;
+	while (left > 1) {
+		size_t half = left / 2;
+
+		base = base[half].start <= address ? base + half : base;
+		left -= half;
+	}
+	return (size_t)(base - ranges->items) + (base->start <= address);
+}
+
 const struct range *ranges_find(const struct ranges *ranges, uint64_t address)
 {
-	size_t low = 0, high = ranges->count;
+	size_t count = count_before(ranges, address);
 
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
+	return count && address < ranges->items[count - 1].end ? &ranges->items[count - 1] : NULL;
+}
 
-		if (ranges->items[middle].start <= address)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low && address < ranges->items[low - 1].end ? &ranges->items[low - 1] : NULL;
+uint64_t ranges_find_start(const struct ranges *ranges, uint64_t address)
+{
+	size_t count = count_before(ranges, address);
+
+	return count < ranges->count ? ranges->items[count].start : UINT64_MAX;
 }
 
 void ranges_deinit(struct ranges *ranges)

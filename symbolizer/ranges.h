@@ -29,6 +29,8 @@ bool ranges_flatten(struct ranges *ranges); /* sorts too */
 /* NULL when none covers the address. Of ranges that are sorted only, the last that starts at or before it
  * counts. */
 const struct range *ranges_find(const struct ranges *ranges, uint64_t address);
+/* Where the first range begins that starts behind the address; UINT64_MAX: none does. */
+uint64_t ranges_find_start(const struct ranges *ranges, uint64_t address);
 void ranges_deinit(struct ranges *ranges);
 
 #endif

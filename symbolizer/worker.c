@@ -7,6 +7,8 @@
 #include "bpf/events.h"
 #include "symbolizer/allocators.h"
 #include "symbolizer/cfi.h"
+#include "symbolizer/code_answer.h"
+#include "symbolizer/debug_ask.h"
 #include "symbolizer/elf.h"
 #include "symbolizer/modules.h"
 #include "symbolizer/sandbox.h"
@@ -18,8 +20,15 @@
 /* Answers that are ready leave after this long, so that kiln sees progress and does not take a worker that
  * indexes unit after unit for a stuck one. */
 #define ANSWER_INTERVAL_NS 100000000ull
+/* For a file that kiln is asked for. kiln's own clock is far shorter; but while kiln is stopped (^Z) nobody
+ * waits for names, and none must be lost. */
+#define FILE_DEADLINE_MS 600000
 
-#define PADDED(length) (((length) + 7) & ~(size_t)7)
+/* What a level may take where a chain would not fit into a message with all its bytes. */
+#define SHORT_LENGTH_MAX                                                                                     \
+	(((CHANNEL_PAYLOAD_MAX - sizeof(struct names_answer)) / NAME_LEVELS_MAX -                            \
+	  sizeof(struct name_entry) - 8) /                                                                   \
+	 2)
 
 /* One answer message while it grows. */
 struct answer {
@@ -36,9 +45,19 @@ struct worker {
 	struct channel *probe, *kiln; /* kiln: NULL without one */
 	bool has_names;		      /* it was started with a kiln */
 	struct symbolizer_modules *modules;
+	struct debug_ask *files; /* NULL without kiln */
+	struct debug_asker asker;
 	bool *informed; /* by module id: kiln has its info */
 	struct answer answer;
+	/* The levels of one offset, which are never torn apart. */
+	struct chain {
+		size_t length;
+		size_t text_most; /* bytes of a string */
+		bool is_too_long;
+		unsigned char bytes[CHANNEL_PAYLOAD_MAX - sizeof(struct names_answer)];
+	} chain;
 	struct module_name name;
+	struct code_answer *code; /* NULL until code is asked for */
 };
 
 static uint64_t now_ns(void)
@@ -182,31 +201,68 @@ static void send_answer(struct worker *worker)
 					   worker->answer.length, NULL, 0));
 }
 
-static void add_name(struct worker *worker, uint32_t module, uint32_t number)
+static size_t shorten(const struct chain *chain, size_t length)
 {
-	const struct module_name *name = &worker->name;
-	struct name_entry entry = {
-		.start = name->start,
-		.line = name->line,
-		.flags = name->flags,
-		.function_length = (uint16_t)name->function_length,
-		.file_length = (uint16_t)name->file_length,
-	};
-	size_t strings = PADDED(name->function_length + name->file_length);
-	unsigned char *at;
+	return length < chain->text_most ? length : chain->text_most;
+}
 
-	if (worker->answer.length + sizeof(entry) + strings > sizeof(worker->answer.bytes) ||
+static void add_text(struct chain *chain, const char *text, size_t length, uint16_t *ret_length)
+{
+	char *at = (char *)chain->bytes + chain->length;
+
+	if (length > chain->text_most)
+		length = text_sanitize(text, length, at, chain->text_most + 1);
+	else
+		memcpy(at, text, length);
+	chain->length += length;
+	*ret_length = (uint16_t)length;
+}
+
+static void add_level(void *arg, const struct module_name *name)
+{
+	struct worker *worker = arg;
+	struct chain *chain = &worker->chain;
+	struct name_entry entry = {.start = name->start, .line = name->line, .flags = name->flags};
+	size_t start = chain->length;
+	size_t strings = shorten(chain, name->function_length) + shorten(chain, name->file_length);
+
+	/* 8: the padding, or the terminator of a text that is cut. */
+	if (sizeof(chain->bytes) - start < sizeof(entry) + strings + 8) {
+		chain->is_too_long = true;
+		return;
+	}
+	chain->length += sizeof(entry);
+	add_text(chain, name->function, name->function_length, &entry.function_length);
+	add_text(chain, name->file, name->file_length, &entry.file_length);
+	memcpy(chain->bytes + start, &entry, sizeof(entry));
+	while (chain->length % 8)
+		chain->bytes[chain->length++] = 0;
+}
+
+static void start_chain(struct worker *worker, size_t text_most)
+{
+	worker->chain.length = 0;
+	worker->chain.text_most = text_most;
+	worker->chain.is_too_long = false;
+}
+
+static void make_levels(struct worker *worker, struct module *module, uint64_t offset, size_t text_most)
+{
+	start_chain(worker, text_most);
+	module_list_levels(module, offset, &worker->name, add_level, worker);
+}
+
+static void add_chain(struct worker *worker, uint32_t module, uint32_t number)
+{
+	const struct chain *chain = &worker->chain;
+
+	if (worker->answer.length + chain->length > sizeof(worker->answer.bytes) ||
 	    now_ns() - worker->answer.since_ns > ANSWER_INTERVAL_NS) {
 		send_answer(worker);
 		start_answer(worker, module, number);
 	}
-	at = worker->answer.bytes + worker->answer.length;
-	memcpy(at, &entry, sizeof(entry));
-	at += sizeof(entry);
-	memset(at, 0, strings);
-	memcpy(at, name->function, name->function_length);
-	memcpy(at + name->function_length, name->file, name->file_length);
-	worker->answer.length += sizeof(entry) + strings;
+	memcpy(worker->answer.bytes + worker->answer.length, chain->bytes, chain->length);
+	worker->answer.length += chain->length;
 	worker->answer.header.count++;
 }
 
@@ -220,6 +276,14 @@ static void send_info(struct worker *worker, uint32_t id, struct module *module)
 		text_sanitize("the file was not handed over", SIZE_MAX, info.why, sizeof(info.why));
 	error_destroy(channel_send(worker->kiln, SYMBOLIZER_INFO, &info, sizeof(info), NULL, 0));
 	worker->informed[id] = true;
+}
+
+static void send_news(struct worker *worker, struct module *module)
+{
+	struct info_message info;
+
+	if (module && module_take_news(module, &info))
+		error_destroy(channel_send(worker->kiln, SYMBOLIZER_INFO, &info, sizeof(info), NULL, 0));
 }
 
 static void set_unknown(struct module_name *name, uint64_t offset)
@@ -246,13 +310,53 @@ static void answer_names(struct worker *worker, struct message *message)
 		send_info(worker, request->module, module);
 	start_answer(worker, request->module, 0);
 	for (uint32_t i = 0; i < request->count; i++) {
-		if (module)
-			module_name_offset(module, request->offsets[i], &worker->name);
-		else
+		if (module) {
+			make_levels(worker, module, request->offsets[i], NAME_LENGTH_MAX);
+			if (worker->chain.is_too_long)
+				make_levels(worker, module, request->offsets[i], SHORT_LENGTH_MAX);
+		} else {
+			start_chain(worker, NAME_LENGTH_MAX);
 			set_unknown(&worker->name, request->offsets[i]);
-		add_name(worker, request->module, i);
+			add_level(worker, &worker->name);
+		}
+		add_chain(worker, request->module, i);
 	}
+	send_news(worker, module);
 	send_answer(worker);
+}
+
+static void open_again(struct worker *worker, const struct message *message)
+{
+	const struct again_message *again = message->payload;
+
+	if (message->length != sizeof(*again) || again->module >= MODULE_LIMIT)
+		return;
+	symbolizer_modules_reopen(worker->modules, again->module);
+	worker->informed[again->module] = false;
+}
+
+static void answer_code(struct worker *worker, struct message *message)
+{
+	struct code_request request;
+	struct module *module;
+	const void *answer;
+	size_t length;
+
+	if (message->length != sizeof(request))
+		return;
+	memcpy(&request, message->payload, sizeof(request));
+	if (request.module >= MODULE_LIMIT)
+		return;
+	module = symbolizer_modules_find(worker->modules, request.module);
+	if (!worker->informed[request.module])
+		send_info(worker, request.module, module);
+	/* When memory is short there is no answer: kiln's clock ends this worker. */
+	if (!worker->code)
+		error_destroy(code_answer_create(&worker->code));
+	if (!worker->code)
+		return;
+	answer = code_answer_make(worker->code, module, &request, &length);
+	error_destroy(channel_send(worker->kiln, SYMBOLIZER_CODE_PART, answer, length, NULL, 0));
 }
 
 static void on_kiln_message(void *arg, struct message *message)
@@ -263,6 +367,10 @@ static void on_kiln_message(void *arg, struct message *message)
 	channel_drain(worker->probe);
 	if (message->type == SYMBOLIZER_NAMES)
 		answer_names(worker, message);
+	else if (message->type == SYMBOLIZER_AGAIN)
+		open_again(worker, message);
+	else if (message->type == SYMBOLIZER_CODE)
+		answer_code(worker, message);
 }
 
 /* Without kiln the worker waits for its end, or for the tables that the probe still wants. */
@@ -286,14 +394,37 @@ static void raise_file_limit(void)
 	}
 }
 
+/* Before the sandbox, which makes no sockets. */
+static struct error *open_files(struct worker *worker, int *ret_kiln_end)
+{
+	if (!worker->has_names)
+		return NULL;
+	worker->asker = (struct debug_asker){.ask = debug_ask_file};
+	return debug_ask_create(FILE_DEADLINE_MS, &worker->files, ret_kiln_end);
+}
+
+static struct error *serve_kiln(struct worker *worker, int kiln_fd, const int *files_fd)
+{
+	struct error *error =
+		channel_create(worker->loop, kiln_fd, on_kiln_message, on_kiln_closed, worker, &worker->kiln);
+
+	if (error)
+		return error;
+	worker->asker.arg = worker->files;
+	symbolizer_modules_set_asker(worker->modules, &worker->asker);
+	return channel_send(worker->kiln, SYMBOLIZER_FILES, NULL, 0, files_fd, 1);
+}
+
 static struct error *worker_run(struct worker *worker, int probe_fd, int kiln_fd, int *ret)
 {
-	_cleanup_close_ int probe = probe_fd, kiln = kiln_fd;
+	_cleanup_close_ int probe = probe_fd, kiln = kiln_fd, files = -1;
 	struct error *error;
 
 	worker->has_names = kiln_fd >= 0;
 	raise_file_limit();
-	error = sandbox_enter();
+	error = open_files(worker, &files);
+	if (!error)
+		error = sandbox_enter();
 	if (!error)
 		error = loop_create(&worker->loop);
 	if (!error)
@@ -302,8 +433,10 @@ static struct error *worker_run(struct worker *worker, int probe_fd, int kiln_fd
 		error = channel_create(worker->loop, take_fd(&probe), on_probe_message, on_probe_closed,
 				       worker, &worker->probe);
 	if (!error && kiln >= 0)
-		error = channel_create(worker->loop, take_fd(&kiln), on_kiln_message, on_kiln_closed, worker,
-				       &worker->kiln);
+		error = serve_kiln(worker, take_fd(&kiln), &files);
+	/* kiln's end is kiln's alone: it is closed when kiln goes. */
+	cleanup_close(&files);
+	files = -1;
 	if (!error)
 		*ret = loop_run(worker->loop);
 	return error;
@@ -328,6 +461,8 @@ int symbolizer_worker_main(int probe_fd, int kiln_fd)
 	channel_destroy(worker->kiln);
 	channel_destroy(worker->probe);
 	symbolizer_modules_destroy(worker->modules);
+	debug_ask_destroy(worker->files);
+	code_answer_destroy(worker->code);
 	loop_destroy(worker->loop);
 	free(worker->informed);
 	free(worker);

@@ -51,7 +51,7 @@ static void set_name(struct profile *profile, uint64_t frame, const char *functi
 		.function_length = function ? strlen(function) : 0,
 	};
 
-	profile_set_name(profile, frame, &name);
+	profile_set_name(profile, frame, &name, 1);
 }
 
 static uint64_t get_self(struct profile *profile, const char *name)
@@ -193,7 +193,7 @@ static void test_merged(void **state)
 
 	add(profile, JIT(0x1000), FRAME(16, 0x100));
 	assert_int_equal(get_self(profile, "[anon]"), 1);
-	assert_true(stacks_intern_somewhere(profile, anonymous) > 0);
+	assert_true(stacks_intern_somewhere(profile, anonymous, 0) > 0);
 	profile_ask_again(profile, MODULE_ANONYMOUS);
 	assert_int_equal(take(profile, NULL), 1);
 }

@@ -14,13 +14,11 @@
 #include "bpf/table.h"
 #include "symbolizer/allocators.h"
 #include "symbolizer/modules.h"
-#include "symbolizer/sandbox.h"
 #include "symbolizer/symbolizer.h"
 
 #include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <gnu/libc-version.h>
 #include <poll.h>
 #include <signal.h>
@@ -28,7 +26,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -47,7 +44,7 @@ struct world {
 	pid_t worker;
 	uint64_t size; /* of this program's file */
 	/* What came. */
-	size_t named, infos, tables, hooks, stuck, closed;
+	size_t named, levels, infos, tables, hooks, stuck, set_aside, closed;
 	size_t wanted; /* names; then the loop ends */
 	bool until_stuck, until_table, kill_at_name, replace_at_stuck;
 	struct info_message info;
@@ -75,12 +72,15 @@ static void on_named(void *arg, uint32_t module, const struct resolved_name *nam
 {
 	struct world *world = arg;
 
-	for (size_t i = 0; i < count; i++, world->named++) {
+	for (size_t i = 0; i < count; i++) {
 		assert_true(world->named < world->wanted);
 		assert_true(names[i].offset == world->offsets[world->named]);
+		/* The last one of an offset stays: the concrete function. */
 		world->starts[world->named] = names[i].start;
 		snprintf(world->functions[world->named], sizeof(world->functions[0]), "%.*s",
 			 (int)names[i].function_length, names[i].function);
+		world->levels++;
+		world->named += !names[i].is_inlined;
 	}
 	if (world->kill_at_name) {
 		world->kill_at_name = false;
@@ -119,6 +119,15 @@ static void on_stuck(void *arg, uint32_t module)
 	}
 	if (world->until_stuck)
 		loop_quit(world->loop, DONE);
+}
+
+static void on_set_aside(void *arg, uint32_t module)
+{
+	struct world *world = arg;
+
+	assert_int_equal(module, MODULE);
+	assert_int_equal(world->stuck, 2);
+	world->set_aside++;
 }
 
 static void on_probe_message(void *arg, struct message *message)
@@ -164,7 +173,7 @@ static void run(struct world *world)
 
 static void start_world(struct world *world, size_t wanted)
 {
-	static const struct symbolizer_client_ops ops = {on_named, on_info, on_stuck};
+	static const struct symbolizer_client_ops ops = {on_named, on_info, on_stuck, on_set_aside};
 	struct stat status;
 
 	memset(world, 0, sizeof(*world));
@@ -590,11 +599,13 @@ static void test_set_aside(void **state)
 		close(kiln[1]);
 		run(&world);
 		assert_int_equal(world.stuck, i + 1);
+		assert_int_equal(world.set_aside, i);
 		assert_int_equal(world.named, 0);
 	}
 	world.until_stuck = false;
 	run(&world);
 	assert_int_equal(world.named, 1500);
+	assert_int_equal(world.set_aside, 1);
 	assert_int_equal(symbolizer_client_pending(world.client), 0);
 	for (size_t i = 0; i < world.wanted; i++) {
 		assert_true(world.starts[i] == world.offsets[i]);
@@ -678,6 +689,99 @@ static void test_lies(void **state)
 		channel_destroy(liar);
 		stop_world(&world);
 	}
+}
+
+/* ---- chains of inlined functions ---- */
+
+struct chain_world {
+	struct world world;
+	struct channel *liar;
+	size_t length;
+	union {
+		unsigned char bytes[8192];
+		struct names_answer answer;
+	} payload;
+};
+
+/* The worker's end of the client is ours. */
+static void start_chains(struct chain_world *chains, size_t wanted)
+{
+	int kiln[2];
+
+	start_world(&chains->world, wanted);
+	chains->world.until_stuck = true;
+	assert_null(channel_socketpair(kiln));
+	assert_null(channel_create(chains->world.loop, kiln[1], ignore_message, ignore_closed, NULL,
+				   &chains->liar));
+	assert_null(symbolizer_client_connect(chains->world.client, kiln[0]));
+	ask_all(&chains->world);
+	chains->payload.answer = (struct names_answer){MODULE, 0, 0, 0};
+	chains->length = sizeof(chains->payload.answer);
+}
+
+static void stop_chains(struct chain_world *chains)
+{
+	channel_destroy(chains->liar);
+	stop_world(&chains->world);
+}
+
+static void add_levels(struct chain_world *chains, unsigned count, bool has_end)
+{
+	for (unsigned i = 0; i < count; i++) {
+		struct name_entry entry = {.start = i, .function_length = 1};
+
+		entry.flags = i + 1 < count || !has_end ? NAME_INLINED : 0;
+		memcpy(chains->payload.bytes + chains->length, &entry, sizeof(entry));
+		memcpy(chains->payload.bytes + chains->length + sizeof(entry), "abcdefgh", 8);
+		chains->length += sizeof(entry) + 8;
+	}
+	chains->payload.answer.count++;
+}
+
+static void send_chains(struct chain_world *chains)
+{
+	assert_null(
+		channel_send(chains->liar, SYMBOLIZER_NAMED, chains->payload.bytes, chains->length, NULL, 0));
+	run(&chains->world);
+}
+
+static void test_chains(void **state)
+{
+	struct chain_world chains;
+
+	start_chains(&chains, 3);
+	add_levels(&chains, 1, true);
+	add_levels(&chains, NAME_LEVELS_MAX, true);
+	add_levels(&chains, 3, true);
+	send_chains(&chains);
+	assert_int_equal(chains.world.stuck, 0);
+	assert_int_equal(chains.world.named, 3);
+	assert_int_equal(chains.world.levels, 1 + NAME_LEVELS_MAX + 3);
+	assert_int_equal(chains.world.starts[0], 0);
+	assert_int_equal(chains.world.starts[1], NAME_LEVELS_MAX - 1);
+	assert_int_equal(chains.world.starts[2], 2);
+	stop_chains(&chains);
+}
+
+/* Too long, without an end, or torn apart: that worker is somebody's puppet. */
+static void test_chains_that_lie(void **state)
+{
+	struct chain_world chains;
+
+	start_chains(&chains, 2);
+	add_levels(&chains, NAME_LEVELS_MAX + 1, true);
+	add_levels(&chains, 1, true);
+	send_chains(&chains);
+	assert_int_equal(chains.world.stuck, 1);
+	assert_int_equal(chains.world.named, 0);
+	stop_chains(&chains);
+	start_chains(&chains, 2);
+	add_levels(&chains, 1, true);
+	add_levels(&chains, 2, false);
+	send_chains(&chains);
+	assert_int_equal(chains.world.stuck, 1);
+	assert_int_equal(chains.world.named, 0);
+	stop_chains(&chains);
 }
 
 /* What a hostile worker says is made safe again. */
@@ -769,47 +873,6 @@ static void test_hostile_requests(void **state)
 	stop_world(&world);
 }
 
-/* Returns the number of the first promise that is not kept, 0 when all are. */
-static int try_sandbox(void)
-{
-	struct rlimit limit;
-
-	setenv("DEBUGINFOD_URLS", "https://example.invalid", 1);
-	if (sandbox_enter() || getenv("DEBUGINFOD_URLS"))
-		return 1;
-	if (open("/dev/null", O_RDONLY) >= 0 || errno != EACCES)
-		return 2;
-	if (fopen("/etc/passwd", "re") || open("/tmp/made-by-worker", O_CREAT | O_WRONLY, 0600) >= 0)
-		return 3;
-	if (socket(AF_UNIX, SOCK_STREAM, 0) >= 0 || socket(AF_INET, SOCK_STREAM, 0) >= 0)
-		return 4;
-	if (fork() >= 0)
-		return 5;
-	if (execl("/bin/true", "true", NULL) != -1 || errno != EACCES)
-		return 6;
-	if (kill(getppid(), 0) == 0)
-		return 7;
-	if (getrlimit(RLIMIT_CORE, &limit) || limit.rlim_max != 0)
-		return 8;
-	/* What it needs still works. */
-	if (memfd_create("table", MFD_CLOEXEC) < 0)
-		return 9;
-	return 0;
-}
-
-static void test_sandbox(void **state)
-{
-	pid_t child = fork();
-	int status;
-
-	assert_true(child >= 0);
-	if (child == 0)
-		_exit(try_sandbox());
-	assert_int_equal(waitpid(child, &status, 0), child);
-	assert_true(WIFEXITED(status));
-	assert_int_equal(WEXITSTATUS(status), 0);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -824,9 +887,10 @@ int main(void)
 		cmocka_unit_test(test_silent_worker),
 		cmocka_unit_test(test_set_aside),
 		cmocka_unit_test(test_lies),
+		cmocka_unit_test(test_chains),
+		cmocka_unit_test(test_chains_that_lie),
 		cmocka_unit_test(test_hostile_strings),
 		cmocka_unit_test(test_hostile_requests),
-		cmocka_unit_test(test_sandbox),
 		cmocka_unit_test(test_hooks),
 	};
 

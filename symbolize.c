@@ -1,0 +1,393 @@
+/* The file is hostile input: this process only opens it. A worker reads it, in its sandbox, as it does for a
+ * live session; a second one waits for the case that the first one dies or hangs. Then this process has no
+ * right left that the user has not got. */
+#include "symbolize.h"
+
+#include "base/channel.h"
+#include "base/cleanup.h"
+#include "base/loop.h"
+#include "bpf/events.h"
+#include "bpf/privileges.h"
+#include "bpf/supervisor.h"
+#include "symbolizer/symbolizer.h"
+
+#include <ctype.h>
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define MODULE	      MODULE_FIRST_FILE
+#define WORKERS	      2 /* the client sets a module aside when it has cost so many */
+#define INPUT_BYTES   65536
+#define LAST_WORDS_MS 1000
+
+struct symbolize {
+	const char *path; /* of the file, as given */
+	int fd;
+	uint64_t size_bytes;
+	struct loop *loop;
+	struct symbolizer_client *client;
+	struct symbolizer_worker {
+		struct symbolize *symbolize;
+		struct child child;
+		int names_fd;	       /* -1: handed to the client */
+		struct channel *probe; /* what the probe is to a worker, this process is here */
+	} workers[WORKERS];
+	unsigned started; /* how many workers have been asked */
+	bool is_set_aside;
+	struct loop_source *last_words;
+	struct error *error;
+	uint64_t addresses[NAMES_REQUEST_MAX];
+	size_t count; /* of addresses that were not asked yet */
+	size_t bad_lines;
+};
+
+/* ---- output ---- */
+
+static void print_unknown(void)
+{
+	fputs("??\n??:0\n\n", stdout);
+}
+
+static void on_named(void *arg, uint32_t module, const struct resolved_name *names, size_t count)
+{
+	struct symbolize *symbolize = arg;
+
+	for (size_t i = 0; i < count; i++) {
+		const struct resolved_name *name = &names[i];
+
+		if (name->function_length)
+			fwrite(name->function, 1, name->function_length, stdout);
+		else
+			fputs("??", stdout);
+		fputc('\n', stdout);
+		if (name->file_length) {
+			fwrite(name->file, 1, name->file_length, stdout);
+			fprintf(stdout, ":%u\n", name->line);
+		} else {
+			fputs("??:0\n", stdout);
+		}
+		if (!name->is_inlined)
+			fputc('\n', stdout);
+	}
+	if (!symbolizer_client_pending(symbolize->client))
+		loop_quit(symbolize->loop, 0);
+}
+
+static void on_info(void *arg, const struct info_message *info)
+{
+	const struct symbolize *symbolize = arg;
+
+	if (info->why[0])
+		fprintf(stderr, "kiln: %s: %s\n", symbolize->path, info->why);
+}
+
+/* ---- workers ---- */
+
+static void ignore_message(void *arg, struct message *message)
+{
+}
+
+static void on_too_late(void *arg)
+{
+	struct symbolize *symbolize = arg;
+
+	symbolize->error =
+		error_create(ERROR_GENERAL, 0, NULL, "the process that reads symbols ends at once");
+	loop_quit(symbolize->loop, 0);
+}
+
+static void fail(struct symbolize *symbolize, struct error *error)
+{
+	if (symbolize->error)
+		error_destroy(error);
+	else
+		symbolize->error = error;
+	loop_quit(symbolize->loop, 0);
+}
+
+/* Puts the next worker to work. Without one, the client says that it has set the file aside, and answers; a
+ * worker that ended before it was asked anything leaves it without words. */
+static void start_next(struct symbolize *symbolize)
+{
+	struct module_message module = {.module = MODULE, .kind = MODULE_KIND_ADDRESSES};
+	struct symbolizer_worker *worker;
+	struct error *error;
+
+	if (symbolize->started == WORKERS) {
+		error_destroy(loop_set_timer(symbolize->last_words, LAST_WORDS_MS, 0));
+		return;
+	}
+	worker = &symbolize->workers[symbolize->started++];
+	error = channel_send(worker->probe, SYMBOLIZER_MODULE, &module, sizeof(module), &symbolize->fd, 1);
+	if (!error)
+		error = symbolizer_client_connect(symbolize->client, take_fd(&worker->names_fd));
+	if (error)
+		fail(symbolize, error);
+}
+
+static void on_stuck(void *arg, uint32_t module)
+{
+	struct symbolize *symbolize = arg;
+
+	if (symbolize->started < WORKERS) {
+		start_next(symbolize);
+		return;
+	}
+	if (!symbolize->is_set_aside)
+		fprintf(stderr,
+			"kiln: %s: reading it has ended or hung twice: what was not read by then is ??\n",
+			symbolize->path);
+	symbolize->is_set_aside = true;
+}
+
+static void on_worker_closed(void *arg)
+{
+	struct symbolizer_worker *worker = arg;
+	struct symbolize *symbolize = worker->symbolize;
+
+	if (worker == &symbolize->workers[symbolize->started - 1] && !symbolize->is_set_aside)
+		start_next(symbolize);
+}
+
+/* Both are forked now: later this process may not. */
+static struct error *fork_workers(struct symbolize *symbolize)
+{
+	struct error *error = NULL;
+
+	for (unsigned i = 0; i < WORKERS && !error; i++) {
+		struct symbolizer_worker *worker = &symbolize->workers[i];
+
+		worker->symbolize = symbolize;
+		error = supervisor_fork_worker(symbolizer_worker_main, true, &worker->child,
+					       &worker->names_fd);
+		if (!error)
+			error = channel_create(symbolize->loop, worker->child.socket, ignore_message,
+					       on_worker_closed, worker, &worker->probe);
+	}
+	return error;
+}
+
+static struct error *drop_rights(void)
+{
+	_cleanup_free_ char *home = NULL;
+	uid_t uid;
+	gid_t gid;
+	struct error *error = privileges_find_invoker(&uid, &gid, &home);
+
+	return error ? error : privileges_drop_to_user(uid, gid);
+}
+
+/* ---- questions ---- */
+
+/* Waits until all is answered and printed. */
+static struct error *answer(struct symbolize *symbolize)
+{
+	struct error *error =
+		symbolizer_client_ask(symbolize->client, MODULE, symbolize->addresses, symbolize->count);
+
+	symbolize->count = 0;
+	while (!error && !symbolize->error && symbolizer_client_pending(symbolize->client))
+		loop_run(symbolize->loop);
+	if (!error)
+		error = take_ptr(symbolize->error);
+	if (!error && (fflush(stdout) || ferror(stdout)))
+		error = error_create(ERROR_GENERAL, errno, NULL, "stdout");
+	return error;
+}
+
+static struct error *ask(struct symbolize *symbolize, uint64_t address)
+{
+	struct error *error = NULL;
+
+	/* What is not asked yet is a request; what is, waits in the client while more is read. */
+	if (symbolize->count == NAMES_REQUEST_MAX) {
+		error = symbolizer_client_ask(symbolize->client, MODULE, symbolize->addresses,
+					      symbolize->count);
+		symbolize->count = 0;
+	}
+	symbolize->addresses[symbolize->count++] = address;
+	return error;
+}
+
+bool symbolize_parse_address(const char *text, size_t length, uint64_t *ret)
+{
+	uint64_t value = 0;
+
+	if (length > 2 && text[0] == '0' && (text[1] == 'x' || text[1] == 'X')) {
+		text += 2;
+		length -= 2;
+	}
+	for (size_t i = 0; i < length; i++) {
+		unsigned char c = (unsigned char)text[i];
+
+		if (!isxdigit(c) || value >> 60)
+			return false;
+		value = value << 4 | (unsigned)(isdigit(c) ? c - '0' : tolower(c) - 'a' + 10);
+	}
+	*ret = value;
+	return length;
+}
+
+static struct error *ask_line(struct symbolize *symbolize, const char *line, size_t length)
+{
+	struct error *error;
+	uint64_t address;
+
+	while (length && isspace((unsigned char)line[length - 1]))
+		length--;
+	while (length && isspace((unsigned char)*line)) {
+		line++;
+		length--;
+	}
+	if (!length)
+		return NULL;
+	if (symbolize_parse_address(line, length, &address))
+		return ask(symbolize, address);
+	/* Blocks and lines stay in step. */
+	error = answer(symbolize);
+	symbolize->bad_lines++;
+	print_unknown();
+	return error;
+}
+
+/* All complete lines; the rest stays. A line that fills the buffer is none of ours: its end will not be
+ * either. */
+static struct error *ask_lines(struct symbolize *symbolize, char *buffer, size_t *length, bool is_last)
+{
+	struct error *error = NULL;
+	char *at = buffer, *end = buffer + *length, *newline;
+
+	while (!error && (newline = memchr(at, '\n', (size_t)(end - at)))) {
+		error = ask_line(symbolize, at, (size_t)(newline - at));
+		at = newline + 1;
+	}
+	if (!error && (is_last || (at == buffer && *length == INPUT_BYTES))) {
+		error = ask_line(symbolize, at, (size_t)(end - at));
+		at = end;
+	}
+	*length = (size_t)(end - at);
+	memmove(buffer, at, *length);
+	return error;
+}
+
+/* What has been written so far is answered before more is waited for: the other end of the pipe may want to
+ * see it. */
+static struct error *answer_input(struct symbolize *symbolize)
+{
+	_cleanup_free_ char *buffer = malloc(INPUT_BYTES);
+	struct error *error = NULL;
+	size_t length = 0;
+	ssize_t got = 1;
+
+	if (!buffer)
+		return error_create(ERROR_GENERAL, ENOMEM, NULL, "stdin");
+	while (!error && got > 0) {
+		do {
+			got = read(STDIN_FILENO, buffer + length, INPUT_BYTES - length);
+		} while (got < 0 && errno == EINTR);
+		if (got < 0)
+			return error_create(ERROR_GENERAL, errno, NULL, "stdin");
+		length += (size_t)got;
+		error = ask_lines(symbolize, buffer, &length, !got);
+		if (!error)
+			error = answer(symbolize);
+	}
+	return error;
+}
+
+static struct error *answer_arguments(struct symbolize *symbolize, const struct options *options)
+{
+	struct error *error = NULL;
+	uint64_t address;
+
+	for (size_t i = 0; i < options->address_count && !error; i++) {
+		/* They have been checked. */
+		if (symbolize_parse_address(options->addresses[i], strlen(options->addresses[i]), &address))
+			error = ask(symbolize, address);
+	}
+	return error ? error : answer(symbolize);
+}
+
+/* ---- the file ---- */
+
+/* A few constants at the front: everything else of it is the worker's. */
+static struct error *check_file(struct symbolize *symbolize)
+{
+	const unsigned char kind[] = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB};
+	struct stat status;
+	Elf64_Ehdr header;
+
+	if (fstat(symbolize->fd, &status))
+		return error_create(ERROR_GENERAL, errno, NULL, "%s", symbolize->path);
+	if (!S_ISREG(status.st_mode))
+		return error_create(ERROR_BAD_FILE, 0, NULL, "%s: not a regular file", symbolize->path);
+	if (pread(symbolize->fd, &header, sizeof(header), 0) != sizeof(header) ||
+	    memcmp(header.e_ident, kind, sizeof(kind)) != 0 || header.e_machine != EM_X86_64)
+		return error_create(ERROR_BAD_FILE, 0, "symbolize reads programs and libraries for x86-64",
+				    "%s: not an ELF file for x86-64", symbolize->path);
+	symbolize->size_bytes = (uint64_t)status.st_size;
+	return NULL;
+}
+
+static struct error *run(struct symbolize *symbolize, const struct options *options)
+{
+	static const struct symbolizer_client_ops ops = {on_named, on_info, on_stuck, NULL};
+	_cleanup_free_ char *path = NULL;
+	struct error *error;
+
+	/* O_NONBLOCK: a FIFO must not hold us. */
+	symbolize->fd = open(symbolize->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	if (symbolize->fd < 0)
+		return error_create(ERROR_GENERAL, errno, NULL, "%s", symbolize->path);
+	error = check_file(symbolize);
+	if (!error)
+		error = loop_create(&symbolize->loop);
+	if (!error)
+		error = fork_workers(symbolize);
+	if (!error)
+		error = drop_rights();
+	if (!error)
+		error = loop_add_timer(symbolize->loop, 0, 0, on_too_late, symbolize, &symbolize->last_words);
+	if (!error)
+		error = symbolizer_client_create(symbolize->loop, &ops, symbolize, &symbolize->client);
+	if (!error)
+		error = symbolizer_client_set_module(symbolize->client, MODULE, symbolize->size_bytes);
+	/* Debug files lie beside the file itself, not beside a link to it. */
+	path = realpath(symbolize->path, NULL);
+	if (!error && path)
+		error = symbolizer_client_set_module_path(symbolize->client, MODULE, path);
+	if (error)
+		return error;
+	start_next(symbolize);
+	return options->address_count ? answer_arguments(symbolize, options) : answer_input(symbolize);
+}
+
+struct error *symbolize_run(const struct options *options)
+{
+	struct symbolize *symbolize = calloc(1, sizeof(*symbolize));
+	struct error *error;
+
+	if (!symbolize)
+		return error_create(ERROR_GENERAL, ENOMEM, NULL, "symbolize");
+	symbolize->path = options->file;
+	symbolize->fd = -1;
+	for (unsigned i = 0; i < WORKERS; i++)
+		symbolize->workers[i].names_fd = -1;
+	error = run(symbolize, options);
+	if (symbolize->bad_lines)
+		fprintf(stderr, "kiln: stdin: %zu lines are no addresses\n", symbolize->bad_lines);
+	symbolizer_client_destroy(symbolize->client);
+	/* Workers end with this process at the latest. */
+	for (unsigned i = 0; i < WORKERS; i++) {
+		channel_destroy(symbolize->workers[i].probe);
+		cleanup_close(&symbolize->workers[i].names_fd);
+	}
+	loop_destroy(symbolize->loop);
+	error_destroy(symbolize->error);
+	cleanup_close(&symbolize->fd);
+	free(symbolize);
+	return error;
+}
