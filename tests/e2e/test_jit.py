@@ -101,6 +101,20 @@ def test_map_that_grows():
         expect_names(change(process, recording, 0.1))
 
 
+def test_worker_that_dies():
+    """The next one gets the target's files again."""
+    h.need_root()
+    with target("growing") as process, h.scratch() as directory:
+        recording = attach(process, directory)
+        h.wait_cpu(process.pid, 0.2)
+        killed = h.roles(recording.process.pid)["workers"]
+        h.expect(killed, "there are workers")
+        for pid in killed:
+            os.kill(pid, signal.SIGKILL)
+        h.wait_until(lambda: set(h.roles(recording.process.pid)["workers"]) - set(killed), "new workers")
+        expect_names(change(process, recording, 0.1))
+
+
 def test_map_is_seen_live():
     """Not only at the end: the dashboard shows the names some time after they were written."""
     h.need_root()
@@ -287,7 +301,8 @@ def test_node_jitdump():
 
 
 if __name__ == "__main__":
-    h.main([test_map, test_no_map, test_map_that_comes_late, test_map_that_grows, test_map_is_seen_live,
+    h.main([test_map, test_no_map, test_map_that_comes_late, test_map_that_grows,
+            test_worker_that_dies, test_map_is_seen_live,
             test_target_that_ends, test_jitdump_with_lines, test_target_of_another_user,
             test_what_others_write_is_refused, test_container,
             test_node_map, test_node_that_ends, test_node_jitdump])
