@@ -1,5 +1,5 @@
-/* `kiln annotate FILE SYMBOL`: the snapshot knows the samples, the binary at the module's path the code, if it
- * is still the same file; a sandboxed worker reads it. */
+/* `kiln annotate FILE SYMBOL`: the snapshot knows the samples, the binary at the module's path the code, if
+ * it is still the same file; a sandboxed worker reads it. */
 #include "annotate.h"
 
 #include "annotate_choose.h"
@@ -91,7 +91,8 @@ __attribute__((format(printf, 3, 4))) static void set_why(struct annotating *ann
 	annotating->hint = hint;
 }
 
-/* -1: there is none that may be read; why is set. What is no regular file is not opened: a FIFO would hang. */
+/* -1: there is none that may be read; why is set. What is no regular file is not opened: a FIFO would hang.
+ */
 static int open_binary(struct annotating *annotating, struct stat *ret_status)
 {
 	const char *path = annotating->module.path;
@@ -100,8 +101,8 @@ static int open_binary(struct annotating *annotating, struct stat *ret_status)
 	int fd;
 
 	if (found < 0 || fstat(found, ret_status)) {
-		set_why(annotating, "annotate where the program ran, or put the same file there", "%s: %s", path,
-			strerrordesc_np(errno));
+		set_why(annotating, "annotate where the program ran, or put the same file there", "%s: %s",
+			path, strerrordesc_np(errno));
 		return -1;
 	}
 	if (!S_ISREG(ret_status->st_mode)) {
@@ -131,7 +132,8 @@ static bool is_same_build(struct annotating *annotating)
 
 	format_build_id(&annotating->info, build_id);
 	if (!*module->build_id) {
-		fprintf(stderr, "kiln: %s: without a build-id: whether it is the file that ran is not known\n",
+		fprintf(stderr,
+			"kiln: %s: without a build-id: whether it is the file that ran is not known\n",
 			module->path);
 		return true;
 	}
@@ -151,8 +153,8 @@ static struct error *ask(struct annotating *annotating, uint64_t offset)
 	struct error *error;
 
 	annotating->is_answered = false;
-	error = symbolizer_client_ask_code(annotating->client, annotating->module.id, offset, flags, on_listing,
-					   annotating);
+	error = symbolizer_client_ask_code(annotating->client, annotating->module.id, offset, flags,
+					   on_listing, annotating);
 	while (!error && !annotating->is_answered && !annotating->is_stuck)
 		loop_run(annotating->loop);
 	return error;
@@ -178,7 +180,8 @@ static bool take_answer(struct annotating *annotating, bool is_first)
 
 	if (annotating->is_stuck || !listing) {
 		set_why(annotating, "kiln report shows what the snapshot knows",
-			"%s: the process that reads it died of it, or took too long", annotating->module.path);
+			"%s: the process that reads it died of it, or took too long",
+			annotating->module.path);
 		code_listing_destroy(listing);
 		return false;
 	}
@@ -240,15 +243,15 @@ static struct error *read_code(struct annotating *annotating)
 	if (fd < 0)
 		return NULL;
 	source_files_set_binary_time(annotating->sources, (uint64_t)status.st_mtim.tv_sec * 1000000000 +
-								   (uint64_t)status.st_mtim.tv_nsec);
+								  (uint64_t)status.st_mtim.tv_nsec);
 	error = worker_hand_over(annotating->worker, id, MODULE_KIND_FILE, fd);
 	if (!error)
 		error = symbolizer_client_set_module(annotating->client, id, (uint64_t)status.st_size);
 	return error ? error : list_pieces(annotating);
 }
 
-/* Before anything is opened that the snapshot names: the worker needs root's right to become nobody, we do not
- * need to be root. */
+/* Before anything is opened that the snapshot names: the worker needs root's right to become nobody, we do
+ * not need to be root. */
 static struct error *start_worker(struct annotating *annotating)
 {
 	static const struct symbolizer_client_ops ops = {

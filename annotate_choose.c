@@ -75,7 +75,8 @@ struct near {
 };
 
 /* Functions of one name in several modules are said once. */
-static bool is_said(struct profile *profile, const struct near nears[NEAR_MAX], size_t count, const char *name)
+static bool is_said(struct profile *profile, const struct near nears[NEAR_MAX], size_t count,
+		    const char *name)
 {
 	for (size_t i = 0; i < count; i++) {
 		if (!strcmp(profile_get_function(profile, nears[i].function).name, name))
@@ -161,8 +162,8 @@ static void tell_others(struct profile *profile, const struct candidates *candid
 		if (candidates->items.items[i] == chosen)
 			continue;
 		said++;
-		fprintf(notes, "  %s!%s (%" PRIu64 " samples of its own)\n", function.module_name, function.name,
-			function.self);
+		fprintf(notes, "  %s!%s (%" PRIu64 " samples of its own)\n", function.module_name,
+			function.name, function.self);
 	}
 	if (said < count - 1)
 		fprintf(notes, "  … %zu more\n", count - 1 - said);

@@ -7,8 +7,8 @@
 
 #include <stdio.h>
 
-/* "function" or "module!function", exactly. Of several the one with the most samples of its own (then in all);
- * the others are said on `notes`. None is ERROR_GENERAL, its hint names what is near. */
+/* "function" or "module!function", exactly. Of several the one with the most samples of its own (then in
+ * all); the others are said on `notes`. None is ERROR_GENERAL, its hint names what is near. */
 struct error *annotate_choose(struct profile *profile, const char *symbol, FILE *notes, uint32_t *ret);
 
 #endif

@@ -446,7 +446,9 @@ static struct error *take_file(char **operands, size_t count, struct options *op
 static struct error *take_symbol(char **operands, size_t count, struct options *options)
 {
 	if (count != 2)
-		return usage(count > 2 ? operands[2] : count ? "SYMBOL" : "FILE",
+		return usage(count > 2 ? operands[2]
+			     : count   ? "SYMBOL"
+				       : "FILE",
 			     count > 2 ? "one function at a time"
 			     : count   ? "which function?"
 				       : "which snapshot?");

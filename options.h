@@ -47,9 +47,9 @@ struct options {
 	double max_lost_pct;	 /* negative: no limit */
 	bool quiet, verbose;
 	/* files */
-	const char *output; /* NULL: default pattern */
-	const char *file;   /* of open, report, annotate and symbolize */
-	const char *symbol; /* of annotate */
+	const char *output;			  /* NULL: default pattern */
+	const char *file;			  /* of open, report, annotate and symbolize */
+	const char *symbol;			  /* of annotate */
 	const char *source_maps[SOURCE_MAPS_MAX]; /* FROM=TO */
 	size_t source_map_count;
 	bool is_intel;

@@ -91,8 +91,8 @@ static const char *get_arrow(const struct code_listing *listing, const struct co
 	return instruction->target > instruction->address ? "↓" : "↑";
 }
 
-static void put_instruction(const struct annotate *annotate, const struct annotate_piece *piece, size_t number,
-			    bool is_target, bool is_hottest)
+static void put_instruction(const struct annotate *annotate, const struct annotate_piece *piece,
+			    size_t number, bool is_target, bool is_hottest)
 {
 	const struct code_instruction *instruction = &piece->listing->instructions[number];
 

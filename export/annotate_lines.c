@@ -65,7 +65,8 @@ static bool add(struct lines *lines, const char *file, uint32_t number, uint64_t
 	return array_append(&lines->lines, (struct line){file, number, self, inlined, inlined ? self : 0});
 }
 
-static bool add_piece(struct lines *lines, const struct annotate *annotate, const struct annotate_piece *piece)
+static bool add_piece(struct lines *lines, const struct annotate *annotate,
+		      const struct annotate_piece *piece)
 {
 	for (size_t i = 0; i < piece->listing->count; i++) {
 		const struct code_instruction *instruction = &piece->listing->instructions[i];

@@ -64,8 +64,8 @@ static void join(struct addresses *addresses)
 	qsort(addresses->items.items, addresses->items.count, sizeof(struct address), compare_self);
 }
 
-/* The line of an address in this function: its own, or that of the call through which other code is inlined there.
- * false: it is no code of this function. */
+/* The line of an address in this function: its own, or that of the call through which other code is inlined
+ * there. false: it is no code of this function. */
 static bool find_line(const struct profile *profile, uint64_t frame, uint32_t function, const char **ret_file,
 		      uint32_t *ret_line)
 {

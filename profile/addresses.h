@@ -1,9 +1,9 @@
 /* The addresses of one function's code that were sampled, with their samples: what the code of a function is
  * annotated with. What is inlined into the function is code of it too.
  *
- * Invariants: Σ self + elsewhere = addresses.self >= the function's own self. Addresses are frame offsets (of callers one less than
- * the return address: inside the call), each once, most self first. Ownership: addresses_deinit(); strings
- * live as long as the profile. Errors: memory.
+ * Invariants: Σ self + elsewhere = addresses.self >= the function's own self. Addresses are frame offsets (of
+ * callers one less than the return address: inside the call), each once, most self first. Ownership:
+ * addresses_deinit(); strings live as long as the profile. Errors: memory.
  */
 #ifndef KILN_PROFILE_ADDRESSES_H
 #define KILN_PROFILE_ADDRESSES_H

@@ -317,8 +317,7 @@ static bool take_info(struct symbolizer_client *client, const struct message *me
 	memcpy(&info, message->payload, sizeof(info));
 	if ((!(client->under_way && info.module == client->head->wire.module) &&
 	     !code_client_expects(client->code, info.module)) ||
-	    info.symbols > SYMBOLS_JIT ||
-	    info.build_id_length > BUILD_ID_MAX)
+	    info.symbols > SYMBOLS_JIT || info.build_id_length > BUILD_ID_MAX)
 		return false;
 	clean = info;
 	memset(clean.why, 0, sizeof(clean.why));

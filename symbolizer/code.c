@@ -99,8 +99,8 @@ static void set_flow(const struct code_decoder *code, struct decoded *ret)
 		ret->target = (uint64_t)x86->operands[0].imm;
 }
 
-void code_decode(struct code_decoder *code, const uint8_t *bytes, size_t length, uint64_t address, bool is_intel,
-		 struct decoded *ret)
+void code_decode(struct code_decoder *code, const uint8_t *bytes, size_t length, uint64_t address,
+		 bool is_intel, struct decoded *ret)
 {
 	const uint8_t *at = bytes;
 	size_t left = length, whole;

@@ -28,8 +28,8 @@ struct decoded {
 struct error *code_decoder_create(struct code_decoder **ret);
 void code_decoder_destroy(struct code_decoder *code); /* NULL accepted */
 /* The instruction that begins with the first byte. length: bytes that there are, at least 1. */
-void code_decode(struct code_decoder *code, const uint8_t *bytes, size_t length, uint64_t address, bool is_intel,
-		 struct decoded *ret);
+void code_decode(struct code_decoder *code, const uint8_t *bytes, size_t length, uint64_t address,
+		 bool is_intel, struct decoded *ret);
 
 /* How long an instruction is by its encoding alone, where that says so whatever it does: VEX, EVEX, and the
  * parts of the 0F maps that grow. 0: not known, or not all of it is there. */

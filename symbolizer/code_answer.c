@@ -122,8 +122,7 @@ static uint32_t add_string(struct code_answer *answer, const char *text, size_t 
 		answer->is_full = true;
 		return 0;
 	}
-	at = append(answer,
-		    (struct code_record){.kind = CODE_RECORD_STRING, .text_length = (uint16_t)length},
+	at = append(answer, (struct code_record){.kind = CODE_RECORD_STRING, .text_length = (uint16_t)length},
 		    length);
 	if (!at)
 		return 0;
@@ -137,9 +136,9 @@ static uint32_t add_raw(struct code_answer *answer, const struct code_text *text
 {
 	char safe[NAME_LENGTH_MAX + 1];
 
-	return text->text ? add_string(answer, safe,
-				       text_sanitize(text->text, text->length, safe, sizeof(safe)))
-			  : 0;
+	return text->text
+		       ? add_string(answer, safe, text_sanitize(text->text, text->length, safe, sizeof(safe)))
+		       : 0;
 }
 
 static uint32_t add_function(struct code_answer *answer, const struct code_text *text)
@@ -164,8 +163,8 @@ static void add_place(struct code_answer *answer)
 		records[i].file = add_raw(answer, &levels->items[i].file);
 		records[i].line = levels->items[i].line;
 	}
-	at = append(answer,
-		    (struct code_record){.kind = CODE_RECORD_PLACE, .count = (uint16_t)levels->count}, size);
+	at = append(answer, (struct code_record){.kind = CODE_RECORD_PLACE, .count = (uint16_t)levels->count},
+		    size);
 	if (at)
 		memcpy(at, records, size);
 }
@@ -203,9 +202,8 @@ static void add_instruction(struct code_answer *answer, struct module *module,
 	};
 	unsigned char *at;
 
-	if (decoded->target &&
-	    (decoded->target < answer->part.start || decoded->target >= answer->part.end ||
-	     (decoded->flags & CODE_CALL)))
+	if (decoded->target && (decoded->target < answer->part.start || decoded->target >= answer->part.end ||
+				(decoded->flags & CODE_CALL)))
 		instruction.target_name = add_target_name(answer, module, parts, decoded->target);
 	at = append(answer, record, sizeof(instruction) + decoded->text_length);
 	if (!at)
@@ -315,7 +313,7 @@ static const char *make(struct code_answer *answer, struct module *module, const
 		return "the file was not handed over";
 	if (!module_get_parts(module, &parts))
 		return module_get_kind(module) == MODULE_KIND_KERNEL ? "the code of the kernel is in no file"
-								      : "no ELF file for x86-64";
+								     : "no ELF file for x86-64";
 	if (!code_range_find(module, &parts, request->offset, &range, &why))
 		return why;
 	part->start = range.start;

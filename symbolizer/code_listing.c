@@ -22,7 +22,7 @@ struct block {
 struct builder {
 	struct code_listing public;
 	struct block *blocks;
-	uint64_t next; /* that is expected; 0: the first part */
+	uint64_t next;	     /* that is expected; 0: the first part */
 	uint32_t part_place; /* the current one */
 	size_t instruction_capacity, place_capacity, level_capacity;
 	ARRAY(const char *)

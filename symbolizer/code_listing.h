@@ -14,7 +14,8 @@
 /* NULL when memory is short. */
 struct code_listing *code_listing_create(uint32_t module, uint64_t offset);
 /* length: of the whole message. ret_next: 0 when this was the last part. */
-bool code_listing_append(struct code_listing *listing, const void *message, size_t length, uint64_t *ret_next);
+bool code_listing_append(struct code_listing *listing, const void *message, size_t length,
+			 uint64_t *ret_next);
 /* Why there is nothing; memory may be short. */
 void code_listing_set_why(struct code_listing *listing, const char *why);
 

@@ -1,5 +1,5 @@
-/* The machine code of a function as text, with its lines: what kiln asks a worker, what the worker answers, and
- * the listing that kiln makes of the answers: data only.
+/* The machine code of a function as text, with its lines: what kiln asks a worker, what the worker answers,
+ * and the listing that kiln makes of the answers: data only.
  *
  * Each request has one answer of bounded size and time: a long function takes several, and names that others
  * wait for come in between. All strings on the wire are sanitized UTF-8 without terminators.
@@ -37,7 +37,7 @@ struct code_part {
 	__u64 from;	       /* of the first instruction of this part */
 	__u64 next;	       /* ask on from here; 0: this was the last part */
 	char why[120];	       /* why nothing can be listed, terminated; empty when all is well */
-	/* function, padding to 8 bytes, then records */
+			       /* function, padding to 8 bytes, then records */
 };
 
 /* Every record begins with this, and takes a multiple of 8 bytes. */

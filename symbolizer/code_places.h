@@ -1,5 +1,5 @@
-/* Where an instruction comes from: its line, and what is inlined there. The one place that asks DWARF and Go's
- * table for it. */
+/* Where an instruction comes from: its line, and what is inlined there. The one place that asks DWARF and
+ * Go's table for it. */
 #ifndef KILN_SYMBOLIZER_CODE_PLACES_H
 #define KILN_SYMBOLIZER_CODE_PLACES_H
 

@@ -75,8 +75,8 @@ static void find_function(struct module *module, const struct module_parts *part
 		cut(range, address, address + UNKNOWN_BYTES, address);
 }
 
-/* Where an instruction begins, at or soon after a place before the offset that was asked for. Lines begin with
- * instructions: without lines it is the offset itself, which is where a sample was. */
+/* Where an instruction begins, at or soon after a place before the offset that was asked for. Lines begin
+ * with instructions: without lines it is the offset itself, which is where a sample was. */
 static uint64_t find_beginning(const struct module_parts *parts, uint64_t wanted, uint64_t address)
 {
 	struct debug_row rows[2];

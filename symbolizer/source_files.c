@@ -207,10 +207,9 @@ static bool read_file(struct source_files *files, struct entry *entry, const cha
 		return false;
 	}
 	entry->public.why = NULL;
-	entry->public.is_newer =
-		files->binary_time_ns &&
-		(uint64_t)status.st_mtim.tv_sec * 1000000000 + (uint64_t)status.st_mtim.tv_nsec >
-			files->binary_time_ns;
+	entry->public.is_newer = files->binary_time_ns && (uint64_t)status.st_mtim.tv_sec * 1000000000 +
+									  (uint64_t)status.st_mtim.tv_nsec >
+								  files->binary_time_ns;
 	return true;
 }
 
@@ -237,7 +236,8 @@ static void look_for(struct source_files *files, struct entry *entry)
 	if (entry->asked[0] == '/')
 		try_path(files, entry, strdup(entry->asked));
 	else if (!entry->path)
-		entry->public.why = "the debug information has only a relative path: --source-path .=DIRECTORY";
+		entry->public.why =
+			"the debug information has only a relative path: --source-path .=DIRECTORY";
 }
 
 const struct source_file *source_files_find(struct source_files *files, const char *path)

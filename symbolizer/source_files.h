@@ -2,8 +2,8 @@
  *
  * kiln's side: with the rights of the user who asks, never in a worker. Paths are hostile: only regular files
  * are opened (nothing else is even touched), of at most SOURCE_BYTES_MAX.
- * Ownership: source_files_create() → source_files_destroy(); a struct source_file and its lines live as long as
- * the files. Errors: memory, and a map that is none; what is not found says why.
+ * Ownership: source_files_create() → source_files_destroy(); a struct source_file and its lines live as long
+ * as the files. Errors: memory, and a map that is none; what is not found says why.
  */
 #ifndef KILN_SYMBOLIZER_SOURCE_FILES_H
 #define KILN_SYMBOLIZER_SOURCE_FILES_H

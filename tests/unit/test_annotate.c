@@ -1,4 +1,5 @@
-/* Annotated functions: which function is meant, which addresses are its own, and the text that comes of a listing. */
+/* Annotated functions: which function is meant, which addresses are its own, and the text that comes of a
+ * listing. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -93,8 +94,8 @@ static void test_choice(void **state)
 	expect_choice(profile, "libb.so.1!work", B, "work", NULL);
 	expect_choice(profile, "app!work", A, "work", NULL);
 	expect_choice(profile, "operator!=(A const&, A const&)", B, "operator!=(A const&, A const&)", NULL);
-	expect_choice(profile, "libb.so.1!operator!=(A const&, A const&)", B, "operator!=(A const&, A const&)",
-		      NULL);
+	expect_choice(profile, "libb.so.1!operator!=(A const&, A const&)", B,
+		      "operator!=(A const&, A const&)", NULL);
 	/* Without samples of its own. */
 	expect_choice(profile, "main", A, "main", NULL);
 }
@@ -216,7 +217,10 @@ static const char *get_line(void *arg, const char *file, uint32_t line)
 
 /* work() at 0x401000: 6 instructions, of which two are of an inlined function. */
 static struct code_level levels[] = {
-	{NULL, SOURCE, 10}, {"twice", HEADER, 3}, {NULL, SOURCE, 11}, {NULL, SOURCE, 30},
+	{NULL, SOURCE, 10},
+	{"twice", HEADER, 3},
+	{NULL, SOURCE, 11},
+	{NULL, SOURCE, 30},
 };
 static struct code_place places[] = {{0, 0}, {0, 1}, {1, 2}, {3, 1}};
 static struct code_instruction instructions[] = {
@@ -289,10 +293,13 @@ static void test_lines_and_instructions(void **state)
 	_cleanup_profile_ struct profile *profile = create();
 	_cleanup_free_ char *text = write_text(profile, "work", &listing);
 
-	assert_contains(text, "work  (app)\n100 samples in its code, 90.9 % of 110; 100 with what it calls\n");
+	assert_contains(text,
+			"work  (app)\n100 samples in its code, 90.9 % of 110; 100 with what it calls\n");
 	/* The call that was inlined is where its samples are; the lines around are shown, not all of them. */
 	assert_contains(text, "\n    20.0% ±  7.8        20      10  source line 10;\n");
-	assert_contains(text, "\n>   80.0% ±  7.8        80      11  source line 11;   (inlined: twice inline.h:3)\n");
+	assert_contains(
+		text,
+		"\n>   80.0% ±  7.8        80      11  source line 11;   (inlined: twice inline.h:3)\n");
 	assert_contains(text, "     9  source line 9;\n");
 	assert_contains(text, "    13  source line 13;\n                                 …\n");
 	assert_null(strstr(text, "source line 20;"));

@@ -75,8 +75,8 @@ static void test_flow(void **state)
 		{"\xe2\xfe", 2, 0x1000, CODE_JUMP | CODE_CONDITIONAL}, /* loop */
 		{"\xe3\x10", 2, 0x1012, CODE_JUMP | CODE_CONDITIONAL}, /* jrcxz */
 		{"\xe8\xfb\x0f\x00\x00", 5, 0x2000, CODE_CALL},
-		{"\xff\xe0", 2, 0, CODE_JUMP},	  /* jmp *%rax */
-		{"\xff\xd0", 2, 0, CODE_CALL},	  /* call *%rax */
+		{"\xff\xe0", 2, 0, CODE_JUMP}, /* jmp *%rax */
+		{"\xff\xd0", 2, 0, CODE_CALL}, /* call *%rax */
 		{"\xff\x25\x10\x00\x00\x00", 6, 0, CODE_JUMP},
 		{"\xc3", 1, 0, CODE_RETURN},
 		{"\xf3\xc3", 2, 0, CODE_RETURN}, /* repz ret */
@@ -147,18 +147,18 @@ static void test_lengths_by_encoding(void **state)
 		const char *bytes;
 		size_t length, wanted;
 	} cases[] = {
-		{"\xf3\x0f\x1e\xfa", 4, 4},				 /* endbr64 */
-		{"\xf3\x48\x0f\x1e\xc8", 5, 5},				 /* rdsspq %rax */
+		{"\xf3\x0f\x1e\xfa", 4, 4},				  /* endbr64 */
+		{"\xf3\x48\x0f\x1e\xc8", 5, 5},				  /* rdsspq %rax */
 		{"\x62\xb1\xfe\x28\x6f\x84\x07\x00\x01\x00\x00", 11, 11}, /* vmovdqu64, disp32 */
-		{"\x62\xf3\x7d\x20\x3f\x0e\x00", 7, 7},			 /* vpcmpub $0 */
-		{"\x62\xf1\x7d\x28\x6f\x05\x01\x02\x03\x04", 10, 10},	 /* rip */
-		{"\xc5\xf8\x77", 3, 3},					 /* vzeroupper */
-		{"\xc4\xe3\x7d\x39\xc1\x01", 6, 6},			 /* vextracti128 */
-		{"\xc4\xe2\x7d\x18\x04\x25\x00\x00\x00\x00", 10, 10},	 /* SIB without base */
-		{"\x0f\x38\xf0\x44\x24\x08", 6, 6},			 /* movbe disp8 */
-		{"\x62\xf1\xfe\x28\x6f", 5, 0},				 /* its operand is not there */
-		{"\x62\xf9\x7d\x28\x6f\x00", 6, 0},			 /* a reserved bit */
-		{"\xc4\xe0\x7d\x39\xc1\x01", 6, 0},			 /* map 0 */
+		{"\x62\xf3\x7d\x20\x3f\x0e\x00", 7, 7},			  /* vpcmpub $0 */
+		{"\x62\xf1\x7d\x28\x6f\x05\x01\x02\x03\x04", 10, 10},	  /* rip */
+		{"\xc5\xf8\x77", 3, 3},					  /* vzeroupper */
+		{"\xc4\xe3\x7d\x39\xc1\x01", 6, 6},			  /* vextracti128 */
+		{"\xc4\xe2\x7d\x18\x04\x25\x00\x00\x00\x00", 10, 10},	  /* SIB without base */
+		{"\x0f\x38\xf0\x44\x24\x08", 6, 6},			  /* movbe disp8 */
+		{"\x62\xf1\xfe\x28\x6f", 5, 0},				  /* its operand is not there */
+		{"\x62\xf9\x7d\x28\x6f\x00", 6, 0},			  /* a reserved bit */
+		{"\xc4\xe0\x7d\x39\xc1\x01", 6, 0},			  /* map 0 */
 		{"\x0f\x04", 2, 0},
 		{"\x90", 1, 0},
 		{"\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x0f\x1f\x00", 18, 0},
@@ -182,7 +182,10 @@ struct comparison {
 static bool is_same_name(const char *ours, size_t ours_length, const char *theirs, size_t theirs_length)
 {
 	static const char *const aliases[][2] = {
-		{"cmovae", "cmovnb"}, {"movabs", "movabsq"}, {"nop", "xchg"}, {"repz", "rep"},
+		{"cmovae", "cmovnb"},
+		{"movabs", "movabsq"},
+		{"nop", "xchg"},
+		{"repz", "rep"},
 	};
 
 	if (ours_length == theirs_length && !memcmp(ours, theirs, ours_length))
@@ -204,9 +207,9 @@ static bool is_same_name(const char *ours, size_t ours_length, const char *their
 /* Prefixes that objdump writes as words. */
 static const char *skip_prefixes(const char *text)
 {
-	static const char *const prefixes[] = {"bnd ",	"notrack ", "data16 ", "cs ",	"ds ",	 "es ",	 "ss ",
-					       "fs ",	"gs ",	    "lock ",   "rep ",	"repz ", "repnz ", "rex.W ",
-					       "addr32 ", "repe ",  "repne "};
+	static const char *const prefixes[] = {"bnd ",	 "notrack ", "data16 ", "cs ",	 "ds ",	  "es ",
+					       "ss ",	 "fs ",	     "gs ",	"lock ", "rep ",  "repz ",
+					       "repnz ", "rex.W ",   "addr32 ", "repe ", "repne "};
 	bool is_skipped;
 
 	do {
@@ -281,8 +284,7 @@ static struct comparison compare_function(const struct library *library, bool is
 	close(fd);
 	assert_true(library_nm(library, is_dynamic, symbol, &offset, &length));
 	/* Of these files the text lies at its offset. */
-	snprintf(command, sizeof(command),
-		 "objdump -d -w '%s' --start-address=%#lx --stop-address=%#lx",
+	snprintf(command, sizeof(command), "objdump -d -w '%s' --start-address=%#lx --stop-address=%#lx",
 		 library->path, (unsigned long)offset, (unsigned long)(offset + length));
 	pipe = popen(command, "re");
 	assert_non_null(pipe);
@@ -302,7 +304,7 @@ static struct comparison compare_function(const struct library *library, bool is
 
 static void test_objdump_agrees_on_libc(void **state)
 {
-	static const char *const symbols[] = {"qsort_r", "malloc",     "getaddrinfo", "glob",   "wordexp",
+	static const char *const symbols[] = {"qsort_r", "malloc",     "getaddrinfo", "glob",	"wordexp",
 					      "fnmatch", "strftime_l", "getdelim",    "mktime", "regexec"};
 	struct comparison sum = {0};
 	struct library libc;

@@ -1,5 +1,5 @@
-/* Listings of functions: what a worker answers against objdump and addr2line, long functions, damaged ones, a real
- * worker over real sockets, and workers that lie. */
+/* Listings of functions: what a worker answers against objdump and addr2line, long functions, damaged ones, a
+ * real worker over real sockets, and workers that lie. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -72,8 +72,8 @@ static struct code_listing *read_listing(struct reading *reading, uint64_t offse
 	return listing;
 }
 
-static struct code_listing *read_symbol(struct reading *reading, const struct library *library, bool is_dynamic,
-					const char *symbol, uint32_t flags)
+static struct code_listing *read_symbol(struct reading *reading, const struct library *library,
+					bool is_dynamic, const char *symbol, uint32_t flags)
 {
 	struct code_listing *listing;
 	uint64_t offset, length;
@@ -94,7 +94,8 @@ static void locate_workload(const char *name, struct library *ret)
 	char self[2048];
 	ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
 
-	/* build/tests/unit/test_…, or build/san/tests/unit/test_…: the workloads are in build/tests/workloads. */
+	/* build/tests/unit/test_…, or build/san/tests/unit/test_…: the workloads are in
+	 * build/tests/workloads. */
 	assert_true(length > 0);
 	self[length] = '\0';
 	for (unsigned i = 0; i < 3; i++)
@@ -129,7 +130,8 @@ static void compare_with_objdump(const struct library *library, const struct cod
 	FILE *pipe;
 
 	snprintf(command, sizeof(command),
-		 "objdump -d -w --no-show-raw-insn '%s' --start-address=%#" PRIx64 " --stop-address=%#" PRIx64,
+		 "objdump -d -w --no-show-raw-insn '%s' --start-address=%#" PRIx64
+		 " --stop-address=%#" PRIx64,
 		 library->path, listing->start, listing->end);
 	pipe = popen(command, "re");
 	assert_non_null(pipe);
@@ -249,7 +251,8 @@ static void test_calls_have_names(void **state)
 {
 	static const struct library_function functions[] = {
 		{"callee", "nop\nret"},
-		{"caller", "call callee@PLT\ncall .Lbehind\n.Lbehind: jmp callee_hidden\nnop\njmp .Lbehind\nret"},
+		{"caller",
+		 "call callee@PLT\ncall .Lbehind\n.Lbehind: jmp callee_hidden\nnop\njmp .Lbehind\nret"},
 		{"callee_hidden", ".hidden callee_hidden\npush %rax\npop %rax\nret"},
 		{NULL, "hlt"},
 	};
@@ -472,8 +475,8 @@ static void test_damaged_answers(void **state)
 
 static void test_answers_to_other_questions(void **state)
 {
-	struct code_part part = {.module = MODULE, .offset = 7, .start = 1, .first = 1, .last = 20, .end = 20,
-				 .from = 1};
+	struct code_part part = {
+		.module = MODULE, .offset = 7, .start = 1, .first = 1, .last = 20, .end = 20, .from = 1};
 	struct code_listing *listing;
 	uint64_t next;
 
@@ -604,7 +607,8 @@ static void world_start_worker(struct world *world)
 	world->broken -= world->broken > 0;
 	close(probe[1]);
 	close(kiln[1]);
-	assert_null(channel_create(world->loop, probe[0], ignore_message, ignore_close, world, &world->probe));
+	assert_null(
+		channel_create(world->loop, probe[0], ignore_message, ignore_close, world, &world->probe));
 	assert_null(channel_send(world->probe, SYMBOLIZER_MODULE, &module, sizeof(module), &fd, 1));
 	assert_null(symbolizer_client_connect(world->client, kiln[0]));
 }

@@ -1,4 +1,5 @@
-/* Source files: where they are looked for, what is refused, which are newer than the binary, and their lines. */
+/* Source files: where they are looked for, what is refused, which are newer than the binary, and their lines.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,7 +18,6 @@
 #include <unistd.h>
 
 static char directory[64];
-
 
 static int set_up(void **state)
 {
