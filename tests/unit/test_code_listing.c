@@ -24,6 +24,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #define MODULE MODULE_FIRST_FILE
@@ -205,44 +206,87 @@ static void test_intel_has_the_same_instructions(void **state)
 
 /* ---- lines ---- */
 
-static void test_lines_are_those_of_addr2line(void **state)
+/* "function\nfile:line\n" for each level of an address, the innermost first. */
+static FILE *start_addr2line(const struct library *library, const struct code_instruction *instruction)
 {
-	struct code_listing *listing;
-	struct library workload;
-	struct reading reading;
-	char command[8192], line[4096];
-	unsigned burn = 0, own = 0;
+	char command[8192];
 	FILE *pipe;
 
-	locate_workload("hot-split", &workload);
-	reading_init(&reading, workload.path);
-	listing = read_symbol(&reading, &workload, false, "hot_three", 0);
-	for (size_t i = 0; i < listing->count; i++) {
-		const struct code_instruction *instruction = &listing->instructions[i];
-		const struct code_place *place = &listing->places[instruction->place];
-		const struct code_level *level = &listing->levels[place->first];
-		const char *colon, *slash;
+	snprintf(command, sizeof(command), "addr2line -i -f -C -e '%s' %#" PRIx64, library->path,
+		 instruction->address);
+	pipe = popen(command, "re");
+	assert_non_null(pipe);
+	return pipe;
+}
 
-		assert_true(place->count > 0);
-		snprintf(command, sizeof(command), "addr2line -e '%s' %#" PRIx64, workload.path,
-			 instruction->address);
-		pipe = popen(command, "re");
-		assert_non_null(pipe);
-		assert_non_null(fgets(line, sizeof(line), pipe));
-		assert_int_equal(pclose(pipe), 0);
-		colon = strrchr(line, ':');
-		assert_non_null(colon);
+/* Returns how many levels there are. */
+static unsigned compare_levels(const struct library *library, const struct code_listing *listing,
+			       const struct code_instruction *instruction)
+{
+	const struct code_place *place = &listing->places[instruction->place];
+	FILE *pipe = start_addr2line(library, instruction);
+	char function[4096], line[4096];
+	unsigned count = 0;
+
+	for (; fgets(function, sizeof(function), pipe) && fgets(line, sizeof(line), pipe); count++) {
+		const struct code_level *level = &listing->levels[place->first + count];
+		bool is_last = count + 1 == place->count;
+		const char *colon = strrchr(line, ':');
+
+		assert_true(count < place->count);
+		function[strcspn(function, "\n")] = '\0';
+		assert_string_equal(is_last ? listing->function : level->function, function);
 		assert_int_equal(level->line, atoi(colon + 1));
-		slash = strrchr(level->file, '/');
-		assert_non_null(slash);
-		assert_non_null(strstr(line, slash));
-		burn += strstr(level->file, "workload.h") != NULL;
-		own += strstr(level->file, "hot-split.c") != NULL;
+		assert_non_null(strstr(line, strrchr(level->file, '/')));
 	}
-	/* The loop is inlined. */
-	assert_true(burn > 3 && own > 2);
+	assert_int_equal(pclose(pipe), 0);
+	assert_int_equal(count, place->count);
+	return count;
+}
+
+static void compare_all_levels(const struct library *library, const char *symbol, unsigned least_depth)
+{
+	struct code_listing *listing;
+	struct reading reading;
+	unsigned deepest = 0;
+
+	reading_init(&reading, library->path);
+	listing = read_symbol(&reading, library, false, symbol, 0);
+	for (size_t i = 0; i < listing->count; i++) {
+		unsigned depth = compare_levels(library, listing, &listing->instructions[i]);
+
+		deepest = depth > deepest ? depth : deepest;
+	}
+	assert_true(deepest >= least_depth);
 	code_listing_destroy(listing);
 	reading_deinit(&reading);
+}
+
+static void test_levels_are_those_of_addr2line(void **state)
+{
+	struct library library;
+
+	locate_workload("hot-split", &library);
+	compare_all_levels(&library, "hot_three", 2);
+	/* Three deep, with names that need demangling. */
+	assert_true(library_compile(
+		"g++ -O2 -g -shared -fPIC -x c++",
+		"namespace deep {\n"
+		"template <class T> inline __attribute__((always_inline)) T one(T a) {\n"
+		"	return a * 3 + 1;\n"
+		"}\n"
+		"struct S { int v; inline __attribute__((always_inline)) int two(int n) const {\n"
+		"	int s = 0;\n"
+		"	for (int i = 0; i < n; i++)\n"
+		"		s += one(v ^ i) ^ s;\n"
+		"	return s; } };\n"
+		"}\n"
+		"extern \"C\" int outer(const deep::S *s, int n) {\n"
+		"	return s->two(n) + deep::one(n);\n"
+		"}\n",
+		&library));
+	compare_all_levels(&library, "outer", 3);
+	library_remove(&library);
 }
 
 /* ---- calls ---- */
@@ -471,6 +515,59 @@ static void test_damaged_answers(void **state)
 	}
 	assert_in_range(refused, rounds / 20, rounds - rounds / 20);
 	reading_deinit(&reading);
+}
+
+/* Files that lie about their symbols, sections and segments: what is listed lies in the file, or nothing is.
+ */
+static void test_damaged_files(void **state)
+{
+	static const struct library_function functions[] = {
+		{"first", "nop\njmp 1f\n1: xor %eax,%eax\nret"},
+		{"second", "call first@PLT\nret"},
+		{NULL, "hlt"},
+	};
+	uint64_t seed = 88172645463325252ull, offset, length;
+	_cleanup_free_ unsigned char *bytes = NULL;
+	struct library library;
+	struct stat status;
+	unsigned listed = 0;
+	int fd;
+
+	library_assemble(functions, NULL, &library);
+	assert_true(library_nm(&library, true, "second", &offset, &length));
+	fd = open(library.path, O_RDWR | O_CLOEXEC);
+	assert_true(fd >= 0 && fstat(fd, &status) == 0);
+	bytes = malloc((size_t)status.st_size);
+	assert_int_equal(pread(fd, bytes, (size_t)status.st_size, 0), status.st_size);
+	for (unsigned round = 0; round < 3000; round++) {
+		struct code_listing *listing;
+		struct reading reading;
+		unsigned count = 1 + round % 6;
+		size_t places[6];
+
+		for (unsigned i = 0; i < count; i++) {
+			unsigned char byte = (unsigned char)next_random(&seed);
+
+			places[i] = next_random(&seed) % (size_t)status.st_size;
+			/* Headers of the file, of segments, and of sections, which are at its end. */
+			if (i % 3 == 1)
+				places[i] %= 0x200;
+			else if (i % 3 == 2)
+				places[i] = (size_t)status.st_size - 1 - places[i] % 0x400;
+			assert_int_equal(pwrite(fd, &byte, 1, (off_t)places[i]), 1);
+		}
+		reading_init(&reading, library.path);
+		listing = read_listing(&reading, offset + round % length, 0);
+		check_listing(listing);
+		listed += listing->count > 0;
+		code_listing_destroy(listing);
+		reading_deinit(&reading);
+		for (unsigned i = 0; i < count; i++)
+			assert_int_equal(pwrite(fd, bytes + places[i], 1, (off_t)places[i]), 1);
+	}
+	assert_true(listed > 1000);
+	close(fd);
+	library_remove(&library);
 }
 
 static void test_answers_to_other_questions(void **state)
@@ -762,13 +859,14 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_objdump_agrees),
 		cmocka_unit_test(test_intel_has_the_same_instructions),
-		cmocka_unit_test(test_lines_are_those_of_addr2line),
+		cmocka_unit_test(test_levels_are_those_of_addr2line),
 		cmocka_unit_test(test_calls_have_names),
 		cmocka_unit_test(test_data_among_the_code),
 		cmocka_unit_test(test_a_long_function_is_cut),
 		cmocka_unit_test(test_no_code),
 		cmocka_unit_test(test_a_function_without_a_symbol),
 		cmocka_unit_test(test_damaged_answers),
+		cmocka_unit_test(test_damaged_files),
 		cmocka_unit_test(test_answers_to_other_questions),
 		cmocka_unit_test(test_worker),
 		cmocka_unit_test(test_another_question),
