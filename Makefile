@@ -23,7 +23,7 @@ override CFLAGS += -std=gnu11 -Wall -Wextra -Werror -Wno-unused-parameter -fno-o
 	$(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all)
 override CPPFLAGS += -D_GNU_SOURCE -I. -I$(B)
 override LDFLAGS += $(if $(SAN),-fsanitize=$(SAN))
-LIBS := -lbpf -ldw -lelf -lncursesw -ltinfo -lsqlite3 -ljansson -lcap -liberty -lcapstone -lm
+LIBS := -lbpf -ldw -lelf -llzma -lncursesw -ltinfo -lsqlite3 -ljansson -lcap -liberty -lcapstone -lm
 BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -D__TARGET_ARCH_x86 -Wall -Werror -I. \
 	-I/usr/include/x86_64-linux-gnu -MMD -MP
 

@@ -246,6 +246,8 @@ static struct error *read_code(struct annotating *annotating)
 	error = worker_hand_over(annotating->worker, id, MODULE_KIND_FILE, fd);
 	if (!error)
 		error = symbolizer_client_set_module(annotating->client, id, (uint64_t)status.st_size);
+	if (!error)
+		error = symbolizer_client_set_module_path(annotating->client, id, annotating->module.path);
 	return error ? error : list_pieces(annotating);
 }
 

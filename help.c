@@ -39,6 +39,7 @@
 	"  -d SECONDS          how long\n"                                                                   \
 	"  --heap=auto|exact|off   every allocation; auto ends it when it costs too much (auto)\n"           \
 	"  --max-overhead PCT  what auto may cost the target: % of its CPU time (5)\n"                       \
+	"  --debuginfod        debug files that are not here may be got from debuginfod's servers\n"         \
 	"  --user, --kernel    samples of user mode, of kernel mode only\n"                                  \
 	"  --max-lost PCT      exit 7 when more than PCT % of samples or allocations were lost\n"            \
 	"  -q, -v              say less, say more\n"

@@ -97,10 +97,10 @@ static struct error *run_verb(const struct options *options, char *const *argv, 
 		return run_open(options);
 	case VERB_REPORT:
 		return run_report(options);
-	case VERB_ANNOTATE:
-		return annotate_run(options);
 	case VERB_SYMBOLIZE:
 		return symbolize_run(options);
+	case VERB_ANNOTATE:
+		return annotate_run(options);
 	case VERB_DOCTOR:
 		return probe_doctor(options->pid, sandbox_trial_main, ret_status);
 	default:

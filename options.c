@@ -255,7 +255,8 @@ static struct error *parse_collecting(int code, const char *argument, struct opt
 	case OPTION_CHILDREN:
 		return not_built("--children");
 	case OPTION_DEBUGINFOD:
-		return not_built("--debuginfod");
+		options->debuginfod = true;
+		return NULL;
 	case OPTION_USER:
 		options->user_only = true;
 		return NULL;
@@ -443,20 +444,6 @@ static struct error *take_file(char **operands, size_t count, struct options *op
 	return NULL;
 }
 
-static struct error *take_symbol(char **operands, size_t count, struct options *options)
-{
-	if (count != 2)
-		return usage(count > 2 ? operands[2]
-			     : count   ? "SYMBOL"
-				       : "FILE",
-			     count > 2 ? "one function at a time"
-			     : count   ? "which function?"
-				       : "which snapshot?");
-	options->file = operands[0];
-	options->symbol = operands[1];
-	return NULL;
-}
-
 static struct error *take_addresses(char **operands, size_t count, struct options *options)
 {
 	uint64_t address;
@@ -469,6 +456,20 @@ static struct error *take_addresses(char **operands, size_t count, struct option
 	}
 	options->addresses = operands;
 	options->address_count = count;
+	return NULL;
+}
+
+static struct error *take_symbol(char **operands, size_t count, struct options *options)
+{
+	if (count != 2)
+		return usage(count > 2 ? operands[2]
+			     : count   ? "SYMBOL"
+				       : "FILE",
+			     count > 2 ? "one function at a time"
+			     : count   ? "which function?"
+				       : "which snapshot?");
+	options->file = operands[0];
+	options->symbol = operands[1];
 	return NULL;
 }
 
@@ -499,10 +500,10 @@ static struct error *take_operands(const struct verb_syntax *syntax, char **oper
 	case VERB_OPEN:
 	case VERB_REPORT:
 		return take_file(operands, count, options);
-	case VERB_ANNOTATE:
-		return take_symbol(operands, count, options);
 	case VERB_SYMBOLIZE:
 		return take_addresses(operands, count, options);
+	case VERB_ANNOTATE:
+		return take_symbol(operands, count, options);
 	default:
 		return count ? usage(operands[0], "unexpected") : NULL;
 	}

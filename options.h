@@ -42,19 +42,21 @@ struct options {
 	double hz;
 	double duration_s; /* 0: no limit */
 	bool user_only, kernel_only;
+	bool debuginfod; /* debug files may be got from servers */
 	enum heap_choice heap;
 	double max_overhead_pct; /* of HEAP_CHOICE_AUTO */
 	double max_lost_pct;	 /* negative: no limit */
 	bool quiet, verbose;
 	/* files */
-	const char *output;			  /* NULL: default pattern */
-	const char *file;			  /* of open, report, annotate and symbolize */
-	const char *symbol;			  /* of annotate */
+	const char *output; /* NULL: default pattern */
+	const char *file;   /* of open, report, annotate and symbolize */
+	char **addresses;   /* of symbolize: hex, checked */
+	size_t address_count;
+	/* annotate */
+	const char *symbol;
 	const char *source_maps[SOURCE_MAPS_MAX]; /* FROM=TO */
 	size_t source_map_count;
 	bool is_intel;
-	char **addresses; /* of symbolize: hex, checked */
-	size_t address_count;
 	struct report_options report;
 	struct app_options app;
 };

@@ -4,6 +4,7 @@
 #include "session_internal.h"
 
 #include "base/cleanup.h"
+#include "base/text.h"
 #include "options.h"
 
 #include <errno.h>
@@ -91,6 +92,16 @@ void session_ask_names(struct session *session)
 			return;
 		}
 	}
+}
+
+void session_ask_jit_names(struct session *session)
+{
+	/* What is being asked may be answered from what was there before. */
+	session->must_ask_jit = symbolizer_client_pending(session->symbolizer) > 0;
+	if (session->must_ask_jit)
+		return;
+	profile_ask_again(session->source.profile, MODULE_ANONYMOUS);
+	session_ask_names(session);
 }
 
 /* Returns whether there may be more. */
@@ -298,6 +309,8 @@ static void on_named(void *arg, uint32_t module, const struct resolved_name *nam
 		profile_set_name(session->source.profile, FRAME(module, names[i].offset), levels, level);
 		level = 0;
 	}
+	if (session->must_ask_jit)
+		session_ask_jit_names(session);
 }
 
 static void on_info(void *arg, const struct info_message *info)
@@ -316,6 +329,13 @@ static void on_stuck(void *arg, uint32_t module)
 		 "reading symbols takes too long, or has crashed: starting again");
 	if (session->probe)
 		error_destroy(channel_send(session->probe, KILN_STUCK, &message, sizeof(message), NULL, 0));
+}
+
+static void on_fetching(void *arg, const char *text)
+{
+	struct session *session = arg;
+
+	text_sanitize(text, SIZE_MAX, session->note, sizeof(session->note));
 }
 
 /* Said for good, and what has no names is not told as if it had. */
@@ -363,6 +383,8 @@ struct error *session_create(struct loop *loop, int probe_fd, const struct sessi
 		error = profile_create(&session->source.profile);
 	if (!error)
 		error = symbolizer_client_create(loop, &symbolizer_ops, session, &session->symbolizer);
+	if (!error && options->debuginfod)
+		error = symbolizer_client_use_debuginfod(session->symbolizer, on_fetching);
 	if (error) {
 		session_destroy(session);
 		return error;

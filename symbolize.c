@@ -335,6 +335,7 @@ static struct error *check_file(struct symbolize *symbolize)
 static struct error *run(struct symbolize *symbolize, const struct options *options)
 {
 	static const struct symbolizer_client_ops ops = {on_named, on_info, on_stuck, NULL};
+	_cleanup_free_ char *path = NULL;
 	struct error *error;
 
 	/* O_NONBLOCK: a FIFO must not hold us. */
@@ -354,6 +355,10 @@ static struct error *run(struct symbolize *symbolize, const struct options *opti
 		error = symbolizer_client_create(symbolize->loop, &ops, symbolize, &symbolize->client);
 	if (!error)
 		error = symbolizer_client_set_module(symbolize->client, MODULE, symbolize->size_bytes);
+	/* Debug files lie beside the file itself, not beside a link to it. */
+	path = realpath(symbolize->path, NULL);
+	if (!error && path)
+		error = symbolizer_client_set_module_path(symbolize->client, MODULE, path);
 	if (error)
 		return error;
 	start_next(symbolize);

@@ -75,6 +75,7 @@ static void send_exit(struct probe *probe, uint64_t time_ns, uint64_t status, ui
 	if (probe->has_exit_record)
 		return;
 	probe->has_exit_record = true;
+	probe_jit_look_last(probe);
 	if (probe->collector)
 		tell_forks(probe, collector_read_fork_count(probe->collector));
 	probe_send(probe, PROBE_EVENT, &message, sizeof(message));
@@ -250,6 +251,7 @@ static void on_kiln_message(void *arg, struct message *message)
 	switch (message->type) {
 	case KILN_CLOSE:
 		probe_heap_close(probe);
+		probe_jit_look_last(probe);
 		/* fallthrough */
 	case KILN_PAUSE:
 		if (probe->collector)
@@ -419,6 +421,7 @@ static struct error *serve(struct probe *probe, int *ret_status)
 static void clean_up(struct probe *probe)
 {
 	probe_heap_destroy(probe);
+	probe_jit_stop(probe);
 	probe_stop_reading_kernel(probe);
 	collector_destroy(probe->collector);
 	workers_destroy(probe->workers);

@@ -26,7 +26,11 @@
 static void announce_module(struct probe *probe, uint32_t id, enum module_kind kind, const char *shown,
 			    int fd, uint64_t size_bytes, bool wants_table)
 {
-	struct probe_module_message message = {.module = id, .kind = kind, .size_bytes = size_bytes};
+	struct probe_module_message message = {
+		.module = id,
+		.kind = kind == MODULE_KIND_JITDUMP ? MODULE_KIND_FILE : kind,
+		.size_bytes = size_bytes,
+	};
 	struct error *error;
 
 	probe_copy_text(message.path, sizeof(message.path), shown);
@@ -145,9 +149,10 @@ static void announce_fresh(struct probe *probe, const struct modules_change *cha
 {
 	for (size_t i = 0; i < change->fresh_count; i++) {
 		const struct target_module *module = change->fresh[i];
+		bool is_dump = probe_jit_take_dump(probe, module);
 
-		announce_module(probe, module->id, MODULE_KIND_FILE, module->shown, module->fd,
-				module->size_bytes, module->fd >= 0);
+		announce_module(probe, module->id, is_dump ? MODULE_KIND_JITDUMP : MODULE_KIND_FILE,
+				module->shown, module->fd, module->size_bytes, module->fd >= 0 && !is_dump);
 		know_file(probe, module);
 		if (module->why) {
 			char text[240];
@@ -347,6 +352,7 @@ struct error *probe_refresh(struct probe *probe)
 	probe->mappings = change.mappings;
 	probe->mapping_count = change.count;
 	announce_fresh(probe, &change);
+	probe_jit_on_mappings(probe, &change);
 	if (change.changed)
 		probe_heap_on_mappings(probe);
 	if (change.changed)

@@ -1,10 +1,10 @@
-/* What lies at an address right now, asked of the kernel itself: for code that the published mappings do not know yet,
- * or no more (dlopen(), dlclose()). Included by unwind_maps.bpf.h.
+/* What lies at an address right now, asked of the kernel itself: for code that the published mappings do not
+ * know yet, or no more (dlopen(), dlclose()). Included by unwind_maps.bpf.h.
  *
- * Only files that the probe has seen before are found, by device, inode, size and time of change: then the module's
- * id, and mostly its table, are there already. One that is new waits for the probe to read the maps.
- * In an interrupt (a CPU sample) the kernel answers once: the mmap_lock, which is only tried for, is given back when
- * the interrupt ends. So the list stays the way of all others.
+ * Only files that the probe has seen before are found, by device, inode, size and time of change: then the
+ * module's id, and mostly its table, are there already. One that is new waits for the probe to read the maps.
+ * In an interrupt (a CPU sample) the kernel answers once: the mmap_lock, which is only tried for, is given
+ * back when the interrupt ends. So the list stays the way of all others.
  */
 #ifndef KILN_BPF_UNWIND_VMA_BPF_H
 #define KILN_BPF_UNWIND_VMA_BPF_H

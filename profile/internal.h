@@ -60,6 +60,12 @@ uint32_t names_get_best(struct profile *profile, uint32_t function);
 /* Gives a frame the name that it has in another profile, if it has one there. false: memory is short. */
 bool names_copy(struct profile *profile, const struct profile *from, uint64_t frame);
 
+/* ---- ask_again.c, for names.c ---- */
+
+#define ANONYMOUS_NAME "[anon]"
+/* Whether the frames of a module are asked for though they have a name: that of all code without one. */
+bool ask_again_is_asked(const struct profile *profile, uint32_t module);
+
 /* ---- profile.c, for heap.c ---- */
 
 /* Sets what a stack weighs, up or down: of a profile without samples, log and timeline. */

@@ -109,8 +109,11 @@ uint32_t names_get_function(struct profile *profile, uint32_t number)
 
 	if (function != FUNCTION_NONE)
 		return function;
-	function = functions_intern_address(&profile->functions, FRAME_MODULE(frame->word),
-					    FRAME_OFFSET(frame->word), FUNCTION_PROVISIONAL);
+	if (FRAME_MODULE(frame->word) == MODULE_ANONYMOUS)
+		function = functions_intern_text(profile, MODULE_ANONYMOUS, ANONYMOUS_NAME);
+	else
+		function = functions_intern_address(&profile->functions, FRAME_MODULE(frame->word),
+						    FRAME_OFFSET(frame->word), FUNCTION_PROVISIONAL);
 	if (function != FUNCTION_NONE)
 		join_function(profile, number, function);
 	return function;
@@ -159,7 +162,7 @@ static const char *get_fixed_name(uint64_t frame, char *buffer, size_t size)
 	case MODULE_UNKNOWN:
 		return frame == FRAME_NOT_TAKEN ? "[stack not taken]" : "[unknown]";
 	case MODULE_ANONYMOUS:
-		return "[anon]";
+		return ANONYMOUS_NAME;
 	case MODULE_MERGED:
 		return "[merged]";
 	case MODULE_STACK_END:
@@ -182,7 +185,7 @@ bool names_init_frame(struct profile *profile, struct frame_entry *entry)
 
 	if (!modules_intern(&profile->modules, &profile->strings, FRAME_MODULE(entry->word)))
 		return false;
-	if (!name)
+	if (!name || ask_again_is_asked(profile, FRAME_MODULE(entry->word)))
 		return true;
 	entry->function = functions_intern_text(profile, FRAME_MODULE(entry->word), name);
 	entry->state = FRAME_NAMED;
@@ -309,6 +312,8 @@ static uint32_t intern_name(struct profile *profile, uint32_t module, const stru
 {
 	const char *text;
 
+	if ((!name->function || !name->function_length) && module == MODULE_ANONYMOUS)
+		return functions_intern_text(profile, module, ANONYMOUS_NAME);
 	if (!name->function || !name->function_length)
 		return functions_intern_address(&profile->functions, module, name->start,
 						FUNCTION_AT_ADDRESS);

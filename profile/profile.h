@@ -163,6 +163,10 @@ struct log_entry profile_get_log(const struct profile *profile, size_t index);
 /* Frames that were seen and not asked for yet, of one module, at most max; marks them as asked. 0: none. */
 size_t profile_take_unnamed(struct profile *profile, uint32_t *ret_module, uint64_t *ret_offsets, size_t max);
 
+/* The files that name the code of a module (MODULE_ANONYMOUS) have come, or have got more: the frames that
+ * are still "[anon]" are taken once more. Until this is called the first time they are not taken at all. */
+void profile_ask_again(struct profile *profile, uint32_t module);
+
 /* One level of a frame: a function that is inlined into that of the next level, or (the last one) the
  * concrete one. */
 struct frame_name {

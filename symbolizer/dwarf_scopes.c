@@ -4,6 +4,9 @@
 
 #include <dwarf.h>
 
+/* Of one unit, 400 MiB: a damaged one can say that each of its functions has all the ranges of the file. */
+#define RANGES_MAX (16u << 20)
+
 /* One range of a concrete function. */
 struct part {
 	uint32_t scope;
@@ -30,7 +33,6 @@ struct walk {
 	struct scopes *scopes;
 	const unsigned char *end; /* of the unit */
 	uint64_t lowest;
-	size_t ranges_most;
 	Dwarf_Die die;
 	unsigned depth;
 	ARRAY(struct open_scope)
@@ -134,7 +136,7 @@ static bool add_range(struct walk *walk, struct scope *scope, uint64_t start, ui
 	struct scopes *scopes = walk->scopes;
 	struct part part = {(uint32_t)scopes->items.count, start};
 
-	if (!start || start < walk->lowest || start >= end || scopes->intervals.count >= walk->ranges_most)
+	if (!start || start < walk->lowest || start >= end || scopes->intervals.count >= RANGES_MAX)
 		return true;
 	if (!scope->start)
 		scope->start = start;
@@ -215,7 +217,7 @@ static bool walk_unit(struct walk *walk)
 	return true;
 }
 
-struct scopes *scopes_read(Dwarf_Die *die, uint64_t lowest, size_t bytes_most)
+struct scopes *scopes_read(Dwarf_Die *die, uint64_t lowest)
 {
 	struct scopes *scopes = calloc(1, sizeof(*scopes));
 	struct walk walk = {.scopes = scopes, .lowest = lowest, .die = *die};
@@ -223,7 +225,6 @@ struct scopes *scopes_read(Dwarf_Die *die, uint64_t lowest, size_t bytes_most)
 
 	if (!scopes)
 		return NULL;
-	walk.ranges_most = bytes_most / (2 * sizeof(struct range) + sizeof(struct scope));
 	walk.end = find_unit_end(die);
 	scopes->cu = die->cu;
 	ok = !walk.end || walk_unit(&walk);

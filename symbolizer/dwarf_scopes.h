@@ -32,8 +32,8 @@ struct scope {
 struct scopes;
 
 /* die: of the unit; lowest: ranges that start below it are code that the linker threw away. NULL when memory
- * is short; without scopes where there are none. bytes_most: what it may take; the rest is left out. */
-struct scopes *scopes_read(Dwarf_Die *die, uint64_t lowest, size_t bytes_most);
+ * is short; without scopes where there are none. */
+struct scopes *scopes_read(Dwarf_Die *die, uint64_t lowest);
 void scopes_destroy(struct scopes *scopes); /* NULL accepted */
 /* The innermost scope of the address; NULL: none covers it. */
 struct scope *scopes_find(const struct scopes *scopes, uint64_t address);

@@ -269,7 +269,7 @@ struct scopes *units_get_scopes(struct units *units, struct unit *unit)
 		return NULL;
 	unit->has_scopes = true;
 	if (find_functions(units, unit, &die))
-		unit->scopes = scopes_read(&die, units->lowest, units->bytes_most);
+		unit->scopes = scopes_read(&die, units->lowest);
 	if (unit->scopes)
 		count_bytes(units, unit, scopes_measure(unit->scopes));
 	return unit->scopes;

@@ -1,5 +1,5 @@
 /* The worker's modules by id: files that the probe handed over, opened and indexed when they are first asked
- * for.
+ * for. Files that name JIT code belong to MODULE_ANONYMOUS, whatever id they come with.
  *
  * Invariants: nothing is read from a module before module_open(); of an index only what a question needs is
  * built. Ownership: symbolizer_modules_add() takes the fd; a second one of the same id replaces the first.
@@ -9,6 +9,7 @@
 #define KILN_SYMBOLIZER_MODULES_H
 
 #include "base/error.h"
+#include "symbolizer/debug_ask.h"
 #include "symbolizer/frame.h"
 
 #include <libelf.h>
@@ -36,15 +37,24 @@ struct module_name {
 
 struct error *symbolizer_modules_create(struct symbolizer_modules **ret);
 void symbolizer_modules_destroy(struct symbolizer_modules *modules); /* NULL accepted */
+/* Whom modules that are added from now on ask for separate debug files; it must outlive them. One set of
+ * modules a process: libdw's open() has no arguments of ours. */
+void symbolizer_modules_set_asker(struct symbolizer_modules *modules, const struct debug_asker *asker);
 struct error *symbolizer_modules_add(struct symbolizer_modules *modules, uint32_t id, enum module_kind kind,
 				     int fd);
+/* As if it had just been added: it looks for its files anew. */
+void symbolizer_modules_reopen(struct symbolizer_modules *modules, uint32_t id);
 struct module *symbolizer_modules_find(const struct symbolizer_modules *modules,
 				       uint32_t id); /* NULL when there is none */
 
 int module_get_fd(const struct module *module);
 enum module_kind module_get_kind(const struct module *module);
+/* Before the questions of a request: of a file that grows what has come since is read. */
+void module_update(struct module *module);
 /* Opens it, if it is not open yet, and says what it has. */
 void module_open(struct module *module, struct info_message *ret);
+/* What module_open() said has changed: a part of the debug information turned out to be missing. Once. */
+bool module_take_news(struct module *module, struct info_message *ret);
 /* The levels of an offset, innermost first: emit() is called for each, at least once; all but the last have
  * NAME_INLINED. scratch: where they are made, one after the other. offset: as in a frame; of
  * MODULE_KIND_ADDRESSES the ELF virtual address. Opens the module when needed. */

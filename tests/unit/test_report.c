@@ -9,6 +9,7 @@
 #include "base/cleanup.h"
 #include "base/text.h"
 #include "export/report.h"
+#include "export/report_parts.h"
 #include "tests/support/fixture.h"
 #include "tests/support/reports.h"
 
@@ -546,6 +547,36 @@ static void test_deep_tree(void **state)
 
 /* ---- errors ---- */
 
+/* What tells least goes first: template and other arguments, the return type, namespaces. */
+static void test_names_that_are_too_long(void **state)
+{
+	static const struct {
+		const char *name, *shown;
+		size_t width;
+	} names[] = {
+		{"void std::sort<int*>(int*, int*)", "void std::sort<int*>(int*, int*)", 40},
+		{"void std::sort<int*>(int*, int*)", "void std::sort<…>(int*, int*)", 30},
+		{"void std::sort<int*>(int*, int*)", "void std::sort<…>(…)", 20},
+		{"void std::sort<int*>(int*, int*)", "std::sort<…>(…)", 15},
+		{"__gnu_cxx::__normal_iterator<int*, std::vector<int> >::operator--()",
+		 "__normal_iterator<…>::operator--()", 40},
+		{"bool a::b::operator()<int>(int) const", "b::operator()<…>(…) const", 26},
+		{"f(std::function<void ()>, (anonymous namespace)::g)", "f(…)", 10},
+		{"(anonymous namespace)::make_it_so(int, int)", "(anonymous namespace)::make_it_so(…)", 40},
+		{"a_function_of_c_with_a_long_name", "a_funct…ng_name", 15},
+	};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		char text[256] = "";
+		FILE *stream = fmemopen(text, sizeof(text), "w");
+
+		assert_non_null(stream);
+		report_put_text(names[i].name, names[i].width, stream);
+		fclose(stream);
+		assert_string_equal(text, names[i].shown);
+	}
+}
+
 static void test_full_stream(void **state)
 {
 	for (enum report_view view = REPORT_SUMMARY; view <= REPORT_TREE; view++) {
@@ -599,6 +630,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_summary_json),
+		cmocka_unit_test(test_names_that_are_too_long),
 		cmocka_unit_test(test_summary_json_closes_accounts),
 		cmocka_unit_test(test_summary_json_modules),
 		cmocka_unit_test(test_summary_json_broken),
