@@ -222,7 +222,6 @@ static void start(struct code_answer *answer, const struct code_request *request
 	answer->length = sizeof(answer->part);
 	answer->strings.count = 0;
 	answer->is_full = answer->has_last = false;
-	answer->since_ms = now_ms();
 }
 
 static void set_function(struct code_answer *answer, struct module *module, uint64_t offset)
@@ -285,6 +284,8 @@ static uint64_t list(struct code_answer *answer, struct module *module, const st
 	const struct code_part *part = &answer->part;
 	size_t at = 0;
 
+	/* What the module needed to be opened does not count. */
+	answer->since_ms = now_ms();
 	while (at < count) {
 		/* The last bytes that were read may be the beginning of an instruction. */
 		if (count - at < CODE_LENGTH_MAX && part->from + count < part->last)

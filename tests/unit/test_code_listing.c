@@ -570,6 +570,62 @@ static void test_damaged_files(void **state)
 	library_remove(&library);
 }
 
+static size_t add_record(unsigned char *message, size_t at, uint16_t kind, uint16_t count, const void *body,
+			 size_t size)
+{
+	struct code_record record = {
+		.kind = kind, .length = (uint16_t)(sizeof(record) + size), .count = count};
+
+	memcpy(message + at, &record, sizeof(record));
+	if (size)
+		memcpy(message + at + sizeof(record), body, size);
+	return at + record.length;
+}
+
+/* Places come and go: of the middle instruction nothing is known. Each part says again where it goes on. */
+static void test_places(void **state)
+{
+	struct code_part part = {.module = MODULE,
+				 .offset = 7,
+				 .start = 1,
+				 .first = 1,
+				 .last = 20,
+				 .end = 20,
+				 .from = 1,
+				 .next = 4};
+	const struct code_record_level level = {.line = 5};
+	const struct code_record_instruction instruction = {0};
+	struct code_listing *listing = code_listing_create(MODULE, 7);
+	unsigned char message[1024];
+	size_t length = sizeof(part);
+	uint64_t next;
+
+	length = add_record(message, length, CODE_RECORD_PLACE, 1, &level, sizeof(level));
+	length = add_record(message, length, CODE_RECORD_INSTRUCTION, 1, &instruction, sizeof(instruction));
+	length = add_record(message, length, CODE_RECORD_PLACE, 0, NULL, 0);
+	length = add_record(message, length, CODE_RECORD_INSTRUCTION, 1, &instruction, sizeof(instruction));
+	length = add_record(message, length, CODE_RECORD_PLACE, 1, &level, sizeof(level));
+	length = add_record(message, length, CODE_RECORD_INSTRUCTION, 1, &instruction, sizeof(instruction));
+	memcpy(message, &part, sizeof(part));
+	assert_true(code_listing_append(listing, message, length, &next));
+	assert_int_equal(next, 4);
+	/* The second part: in the same line. */
+	part.from = 4;
+	part.next = 0;
+	memcpy(message, &part, sizeof(part));
+	length = add_record(message, sizeof(part), CODE_RECORD_PLACE, 1, &level, sizeof(level));
+	length = add_record(message, length, CODE_RECORD_INSTRUCTION, 1, &instruction, sizeof(instruction));
+	assert_true(code_listing_append(listing, message, length, &next));
+	assert_int_equal(next, 0);
+	assert_int_equal(listing->count, 4);
+	assert_int_equal(listing->instructions[1].place, 0);
+	assert_int_equal(listing->places[listing->instructions[0].place].count, 1);
+	assert_int_equal(listing->instructions[2].place, listing->instructions[3].place);
+	assert_int_equal(listing->levels[listing->places[listing->instructions[3].place].first].line, 5);
+	check_listing(listing);
+	code_listing_destroy(listing);
+}
+
 static void test_answers_to_other_questions(void **state)
 {
 	struct code_part part = {
@@ -868,6 +924,7 @@ int main(void)
 		cmocka_unit_test(test_a_function_without_a_symbol),
 		cmocka_unit_test(test_damaged_answers),
 		cmocka_unit_test(test_damaged_files),
+		cmocka_unit_test(test_places),
 		cmocka_unit_test(test_answers_to_other_questions),
 		cmocka_unit_test(test_worker),
 		cmocka_unit_test(test_another_question),
