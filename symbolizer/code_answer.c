@@ -4,8 +4,8 @@
 #include "base/channel.h"
 #include "base/text.h"
 #include "symbolizer/code.h"
+#include "symbolizer/code_bounds.h"
 #include "symbolizer/code_places.h"
-#include "symbolizer/code_range.h"
 #include "symbolizer/demangle.h"
 #include "symbolizer/segments.h"
 
@@ -306,7 +306,7 @@ static const char *make(struct code_answer *answer, struct module *module, const
 {
 	struct code_part *part = &answer->part;
 	struct module_parts parts;
-	struct code_range range;
+	struct code_bounds range;
 	const char *why;
 	ssize_t count;
 
@@ -315,7 +315,7 @@ static const char *make(struct code_answer *answer, struct module *module, const
 	if (!module_get_parts(module, &parts))
 		return module_get_kind(module) == MODULE_KIND_KERNEL ? "the code of the kernel is in no file"
 								     : "no ELF file for x86-64";
-	if (!code_range_find(module, &parts, request->offset, &range, &why))
+	if (!code_bounds_find(module, &parts, request->offset, &range, &why))
 		return why;
 	part->start = range.start;
 	part->end = range.end;
