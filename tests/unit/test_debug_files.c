@@ -261,27 +261,29 @@ static void test_unpacking_bomb(void **state)
 /* ---- dwz ---- */
 
 /* Two libraries with so much in common that dwz moves it out. */
-static void make_dwz(void)
+static void make_dwz(const char *gcc_flags, const char *dwz_flags, const char *section)
 {
 	workshop_run(
 		&shop,
 		"{ for i in $(seq 200); do echo \"struct common_structure_$i { int member_number_$i; struct "
 		"common_structure_$i *next; } ; extern struct common_structure_$i *variable_$i;\"; "
 		"done; } >common.h");
-	workshop_run(
-		&shop,
-		"for i in 1 2; do { cat common.h source.c; for n in $(seq 200); do echo \"struct "
-		"common_structure_$n *variable_$n;\"; done; echo \"int only_$i;\"; } >part$i.c; gcc "
-		"-shared -fPIC -O1 -g -gdwarf-4 -Wl,--build-id -o part$i part$i.c; done && cp part1 full");
-	workshop_run(&shop, "dwz -m common.dwz part1 part2 && readelf -SW part1 | grep gnu_debugaltlink && "
-			    "strip -g -o minimal part1");
+	workshop_run(&shop,
+		     "for i in 1 2; do { cat common.h source.c; for n in $(seq 200); do echo \"struct "
+		     "common_structure_$n *variable_$n;\"; done; echo \"int only_$i;\"; } >part$i.c; gcc "
+		     "-shared -fPIC -O1 -g %s -Wl,--build-id -o part$i part$i.c; done && cp part1 full",
+		     gcc_flags);
+	workshop_run(&shop,
+		     "dwz %s -m common.dwz part1 part2 && readelf -SW part1 | grep '%s' && strip -g -o "
+		     "minimal part1",
+		     dwz_flags, section);
 }
 
 static void test_dwz(void **state)
 {
 	if (!workshop_has("dwz"))
 		skip();
-	make_dwz();
+	make_dwz("-gdwarf-4", "", "gnu_debugaltlink");
 	workshop_look(&shop, "part1", &answer);
 	assert_string_equal(answer.info.why, "");
 	assert_string_equal(answer.function, "secret");
@@ -300,6 +302,19 @@ static void test_dwz(void **state)
 	workshop_run(&shop, "cp part2 debug/.dwz/common.dwz");
 	workshop_look(&shop, "part1", &answer);
 	assert_non_null(strstr(answer.info.why, "another build-id"));
+}
+
+/* DWARF 5's own way to say it. */
+static void test_dwz_of_dwarf_5(void **state)
+{
+	if (!workshop_has("dwz"))
+		skip();
+	make_dwz("-gdwarf-5", "-5", ".debug_sup");
+	workshop_look(&shop, "part1", &answer);
+	assert_non_null(strstr(answer.info.why, ".debug_sup"));
+	assert_int_equal(answer.info.symbols, SYMBOLS_FULL);
+	assert_int_not_equal(answer.line, 0);
+	assert_string_equal(answer.function, "secret");
 }
 
 /* ---- minidebuginfo ---- */
@@ -547,6 +562,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_zstd, start, finish),
 		cmocka_unit_test_setup_teardown(test_unpacking_bomb, start, finish),
 		cmocka_unit_test_setup_teardown(test_dwz, start, finish),
+		cmocka_unit_test_setup_teardown(test_dwz_of_dwarf_5, start, finish),
 		cmocka_unit_test_setup_teardown(test_minidebuginfo, start, finish),
 		cmocka_unit_test_setup_teardown(test_damaged_minidebuginfo, start, finish),
 		cmocka_unit_test_setup_teardown(test_split, start, finish),
