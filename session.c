@@ -316,8 +316,13 @@ static void on_named(void *arg, uint32_t module, const struct resolved_name *nam
 static void on_info(void *arg, const struct info_message *info)
 {
 	struct session *session = arg;
+	struct module module;
 
 	error_destroy(profile_set_module_info(session->source.profile, info));
+	/* A debug file that is wrong, or cannot be read. What has no file has none of that. */
+	if (info->why[0] && profile_find_module(session->source.profile, info->module, &module) &&
+	    module.path[0] == '/')
+		snprintf(session->note, sizeof(session->note), "%.80s: %.120s", module.name, info->why);
 }
 
 static void on_stuck(void *arg, uint32_t module)

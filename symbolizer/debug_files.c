@@ -199,8 +199,11 @@ static void find_supplement(struct finder *finder)
 	size_t length;
 
 	name = read_name(files->dwarf, ".gnu_debugaltlink", &expected.build_id, &length);
-	if (!name || !length)
+	if (!name || !length) {
+		if (elf_has_section(files->dwarf, ".debug_sup"))
+			say_why(files, "its dwz file (.debug_sup), which elfutils cannot find");
 		return;
+	}
 	expected.build_id_length = length < BUILD_ID_MAX ? (uint32_t)length : BUILD_ID_MAX;
 	set_build_id(&want, expected.build_id, expected.build_id_length);
 	files->why[0] = '\0';

@@ -16,10 +16,12 @@
 #include <elfutils/libdw.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 static struct workshop shop;
 static struct workshop_answer answer;
@@ -259,27 +261,29 @@ static void test_unpacking_bomb(void **state)
 /* ---- dwz ---- */
 
 /* Two libraries with so much in common that dwz moves it out. */
-static void make_dwz(void)
+static void make_dwz(const char *gcc_flags, const char *dwz_flags, const char *section)
 {
 	workshop_run(
 		&shop,
 		"{ for i in $(seq 200); do echo \"struct common_structure_$i { int member_number_$i; struct "
 		"common_structure_$i *next; } ; extern struct common_structure_$i *variable_$i;\"; "
 		"done; } >common.h");
-	workshop_run(
-		&shop,
-		"for i in 1 2; do { cat common.h source.c; for n in $(seq 200); do echo \"struct "
-		"common_structure_$n *variable_$n;\"; done; echo \"int only_$i;\"; } >part$i.c; gcc "
-		"-shared -fPIC -O1 -g -gdwarf-4 -Wl,--build-id -o part$i part$i.c; done && cp part1 full");
-	workshop_run(&shop, "dwz -m common.dwz part1 part2 && readelf -SW part1 | grep gnu_debugaltlink && "
-			    "strip -g -o minimal part1");
+	workshop_run(&shop,
+		     "for i in 1 2; do { cat common.h source.c; for n in $(seq 200); do echo \"struct "
+		     "common_structure_$n *variable_$n;\"; done; echo \"int only_$i;\"; } >part$i.c; gcc "
+		     "-shared -fPIC -O1 -g %s -Wl,--build-id -o part$i part$i.c; done && cp part1 full",
+		     gcc_flags);
+	workshop_run(&shop,
+		     "dwz %s -m common.dwz part1 part2 && readelf -SW part1 | grep '%s' && strip -g -o "
+		     "minimal part1",
+		     dwz_flags, section);
 }
 
 static void test_dwz(void **state)
 {
 	if (!workshop_has("dwz"))
 		skip();
-	make_dwz();
+	make_dwz("-gdwarf-4", "", "gnu_debugaltlink");
 	workshop_look(&shop, "part1", &answer);
 	assert_string_equal(answer.info.why, "");
 	assert_string_equal(answer.function, "secret");
@@ -298,6 +302,19 @@ static void test_dwz(void **state)
 	workshop_run(&shop, "cp part2 debug/.dwz/common.dwz");
 	workshop_look(&shop, "part1", &answer);
 	assert_non_null(strstr(answer.info.why, "another build-id"));
+}
+
+/* DWARF 5's own way to say it. */
+static void test_dwz_of_dwarf_5(void **state)
+{
+	if (!workshop_has("dwz"))
+		skip();
+	make_dwz("-gdwarf-5", "-5", ".debug_sup");
+	workshop_look(&shop, "part1", &answer);
+	assert_non_null(strstr(answer.info.why, ".debug_sup"));
+	assert_int_equal(answer.info.symbols, SYMBOLS_FULL);
+	assert_int_not_equal(answer.line, 0);
+	assert_string_equal(answer.function, "secret");
 }
 
 /* ---- minidebuginfo ---- */
@@ -433,6 +450,77 @@ static void test_hostile_split(void **state)
 	assert_non_null(strstr(dwo_why, ".dwp"));
 }
 
+/* ---- damaged debug files ---- */
+
+/* With an alarm: a look that hangs ends by it. */
+static int look_in_child(const char *file)
+{
+	pid_t child = fork();
+	int status;
+
+	assert_true(child >= 0);
+	if (child == 0) {
+		alarm(10);
+		workshop_look(&shop, file, &answer);
+		_exit(answer.info.symbols > SYMBOLS_FULL);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	return status;
+}
+
+/* Its build-id is right, its rest is what a hostile package makes of it. A worker may die of it, and must not
+ * hang. */
+static void test_damaged_debug_files(void **state)
+{
+	_cleanup_free_ unsigned char *bytes = NULL;
+	unsigned crashes = 0, random = 1;
+	_cleanup_close_ int fd = -1;
+	char path[600];
+	struct stat status;
+
+	workshop_compile(&shop, "-Wl,--build-id");
+	workshop_strip(&shop);
+	fd = open(workshop_path(&shop, "separate.debug"), O_RDONLY | O_CLOEXEC);
+	assert_int_equal(fstat(fd, &status), 0);
+	bytes = malloc((size_t)status.st_size);
+	snprintf(path, sizeof(path), "%s", workshop_build_id_path(&shop));
+	for (int round = 0; round < 150; round++) {
+		int result;
+
+		assert_int_equal(pread(fd, bytes, (size_t)status.st_size, 0), status.st_size);
+		/* The first page has headers and build-id: it is spared every other time. */
+		for (int i = 0; i < 1 + round % 20; i++) {
+			random = random * 1103515245 + 12345;
+			bytes[(round % 2 ? 0 : 1024) + random / 7 % ((unsigned)status.st_size - 1024)] =
+				(unsigned char)(random >> 16);
+		}
+		workshop_write(&shop, path, bytes, (size_t)status.st_size >> (round % 10 == 9 ? 1 : 0));
+		result = look_in_child("plain");
+		if (WIFSIGNALED(result)) {
+			assert_int_not_equal(WTERMSIG(result), SIGALRM);
+			crashes++;
+		} else {
+			assert_int_equal(WEXITSTATUS(result), 0);
+		}
+	}
+	print_message("# crashes: %u of 150\n", crashes);
+}
+
+/* It claims to be 64 GiB, and is empty. */
+static void test_enormous_debug_file(void **state)
+{
+	make_link("-Wl,--build-id");
+	workshop_run(&shop,
+		     "truncate -s 64G separate.debug && cp separate.debug x --sparse=always && mv x %s",
+		     workshop_build_id_path(&shop));
+	assert_int_equal(look_in_child("plain"), 0);
+	workshop_look(&shop, "plain", &answer);
+	/* The one by build-id is the right one, however long; the one of the link cannot be checked. */
+	assert_string_equal(answer.function, "secret");
+	workshop_run(&shop, "rm %s", workshop_build_id_path(&shop));
+	expect_nothing("plain", "too big to be checked");
+}
+
 /* All else passes, also while somebody waits for .dwo files. */
 static void test_open_passes_through(void **state)
 {
@@ -474,10 +562,13 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_zstd, start, finish),
 		cmocka_unit_test_setup_teardown(test_unpacking_bomb, start, finish),
 		cmocka_unit_test_setup_teardown(test_dwz, start, finish),
+		cmocka_unit_test_setup_teardown(test_dwz_of_dwarf_5, start, finish),
 		cmocka_unit_test_setup_teardown(test_minidebuginfo, start, finish),
 		cmocka_unit_test_setup_teardown(test_damaged_minidebuginfo, start, finish),
 		cmocka_unit_test_setup_teardown(test_split, start, finish),
 		cmocka_unit_test_setup_teardown(test_hostile_split, start, finish),
+		cmocka_unit_test_setup_teardown(test_damaged_debug_files, start, finish),
+		cmocka_unit_test_setup_teardown(test_enormous_debug_file, start, finish),
 		cmocka_unit_test_setup_teardown(test_open_passes_through, start, finish),
 	};
 
