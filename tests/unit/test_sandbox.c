@@ -445,8 +445,7 @@ static int check_alone(void)
 
 	CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair) == 0);
 	worker = (struct child){.pid = fork(), .socket = pair[0]};
-	if (!worker.pid)
-	{
+	if (!worker.pid) {
 		close(pair[0]);
 		_exit(waits_inside(pair[1], -1));
 	}
