@@ -138,7 +138,7 @@ static void on_stuck(void *arg, uint32_t module)
 	}
 	if (!symbolize->is_set_aside)
 		fprintf(stderr,
-			"kiln: %s: reading it has ended or hung twice: what was not read by then is ??\n",
+			"kiln: %s: reading it has ended or hung twice: it is set aside, and the rest is ??\n",
 			symbolize->path);
 	symbolize->is_set_aside = true;
 }
