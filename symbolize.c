@@ -38,7 +38,6 @@ struct symbolize {
 	unsigned started; /* how many workers have been asked */
 	bool is_set_aside;
 	struct loop_source *last_words;
-	struct error *error;
 	uint64_t addresses[NAMES_REQUEST_MAX];
 	size_t count; /* of addresses that were not asked yet */
 	size_t bad_lines;
@@ -90,26 +89,20 @@ static void ignore_message(void *arg, struct message *message)
 {
 }
 
-static void on_too_late(void *arg)
+/* There is no worker left: what was not answered is not known. */
+static void give_up(void *arg)
 {
 	struct symbolize *symbolize = arg;
 
-	symbolize->error =
-		error_create(ERROR_GENERAL, 0, NULL, "the process that reads symbols ends at once");
+	if (!symbolize->is_set_aside)
+		fprintf(stderr,
+			"kiln: %s: reading it has ended or hung twice: it is set aside, the rest is ??\n",
+			symbolize->path);
+	symbolize->is_set_aside = true;
 	loop_quit(symbolize->loop, 0);
 }
 
-static void fail(struct symbolize *symbolize, struct error *error)
-{
-	if (symbolize->error)
-		error_destroy(error);
-	else
-		symbolize->error = error;
-	loop_quit(symbolize->loop, 0);
-}
-
-/* Puts the next worker to work. Without one, the client says that it has set the file aside, and answers; a
- * worker that ended before it was asked anything leaves it without words. */
+/* Puts the next worker to work. Without one, the client says within this time what the last one had said. */
 static void start_next(struct symbolize *symbolize)
 {
 	struct module_message module = {.module = MODULE, .kind = MODULE_KIND_ADDRESSES};
@@ -125,22 +118,18 @@ static void start_next(struct symbolize *symbolize)
 	if (!error)
 		error = symbolizer_client_connect(symbolize->client, take_fd(&worker->names_fd));
 	if (error)
-		fail(symbolize, error);
+		give_up(symbolize);
+	error_destroy(error);
 }
 
 static void on_stuck(void *arg, uint32_t module)
 {
 	struct symbolize *symbolize = arg;
 
-	if (symbolize->started < WORKERS) {
+	if (symbolize->started < WORKERS)
 		start_next(symbolize);
-		return;
-	}
-	if (!symbolize->is_set_aside)
-		fprintf(stderr,
-			"kiln: %s: reading it has ended or hung twice: what was not read by then is ??\n",
-			symbolize->path);
-	symbolize->is_set_aside = true;
+	else
+		give_up(symbolize);
 }
 
 static void on_worker_closed(void *arg)
@@ -182,17 +171,31 @@ static struct error *drop_rights(void)
 
 /* ---- questions ---- */
 
+/* Hands what has been collected to the client. */
+static struct error *send_questions(struct symbolize *symbolize)
+{
+	size_t count = symbolize->count;
+
+	symbolize->count = 0;
+	for (size_t i = 0; symbolize->is_set_aside && i < count; i++)
+		print_unknown();
+	return symbolize->is_set_aside
+		       ? NULL
+		       : symbolizer_client_ask(symbolize->client, MODULE, symbolize->addresses, count);
+}
+
 /* Waits until all is answered and printed. */
 static struct error *answer(struct symbolize *symbolize)
 {
-	struct error *error =
-		symbolizer_client_ask(symbolize->client, MODULE, symbolize->addresses, symbolize->count);
+	bool was_set_aside = symbolize->is_set_aside;
+	struct error *error = send_questions(symbolize);
 
-	symbolize->count = 0;
-	while (!error && !symbolize->error && symbolizer_client_pending(symbolize->client))
+	while (!error && !symbolize->is_set_aside && symbolizer_client_pending(symbolize->client))
 		loop_run(symbolize->loop);
-	if (!error)
-		error = take_ptr(symbolize->error);
+	if (symbolize->is_set_aside && !was_set_aside) {
+		for (size_t i = symbolizer_client_pending(symbolize->client); i; i--)
+			print_unknown();
+	}
 	if (!error && (fflush(stdout) || ferror(stdout)))
 		error = error_create(ERROR_GENERAL, errno, NULL, "stdout");
 	return error;
@@ -202,12 +205,8 @@ static struct error *ask(struct symbolize *symbolize, uint64_t address)
 {
 	struct error *error = NULL;
 
-	/* What is not asked yet is a request; what is, waits in the client while more is read. */
-	if (symbolize->count == NAMES_REQUEST_MAX) {
-		error = symbolizer_client_ask(symbolize->client, MODULE, symbolize->addresses,
-					      symbolize->count);
-		symbolize->count = 0;
-	}
+	if (symbolize->count == NAMES_REQUEST_MAX)
+		error = send_questions(symbolize);
 	symbolize->addresses[symbolize->count++] = address;
 	return error;
 }
@@ -350,7 +349,7 @@ static struct error *run(struct symbolize *symbolize, const struct options *opti
 	if (!error)
 		error = drop_rights();
 	if (!error)
-		error = loop_add_timer(symbolize->loop, 0, 0, on_too_late, symbolize, &symbolize->last_words);
+		error = loop_add_timer(symbolize->loop, 0, 0, give_up, symbolize, &symbolize->last_words);
 	if (!error)
 		error = symbolizer_client_create(symbolize->loop, &ops, symbolize, &symbolize->client);
 	if (!error)
@@ -386,7 +385,6 @@ struct error *symbolize_run(const struct options *options)
 		cleanup_close(&symbolize->workers[i].names_fd);
 	}
 	loop_destroy(symbolize->loop);
-	error_destroy(symbolize->error);
 	cleanup_close(&symbolize->fd);
 	free(symbolize);
 	return error;

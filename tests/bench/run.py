@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """make bench: what kiln costs and how fast it is, beside perf in the same run; prints a markdown table.
 
-usage: run.py [--write] [PART…]      parts: sample loop attach own size heap walk tables memo; --write puts the result into
+usage: run.py [--write] [PART…]      parts: sample loop attach own size heap walk tables memo names; --write puts the result into
 docs/benchmarks.md
 Repetitions are interleaved (A B A B …) and medians are shown, so that a busy machine hits all sides alike. Each figure
 stands with the range in which its repetitions lay.
@@ -19,6 +19,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import measure as m  # noqa: E402
 from measure import h  # noqa: E402
 import heap  # noqa: E402
+import names  # noqa: E402
 import oracle  # noqa: E402
 import test_real_programs as real  # noqa: E402
 import walker  # noqa: E402
@@ -371,7 +372,8 @@ def bench_size():
 
 
 PARTS = {"sample": bench_sample, "loop": bench_loop, "attach": bench_attach, "own": bench_own, "size": bench_size,
-         "heap": heap.bench_heap, "walk": walker.bench_walk, "tables": walker.bench_tables, "memo": walker.bench_memo}
+         "heap": heap.bench_heap, "walk": walker.bench_walk, "tables": walker.bench_tables, "memo": walker.bench_memo,
+         "names": names.bench_names}
 
 
 def main():

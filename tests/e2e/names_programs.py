@@ -104,16 +104,78 @@ def ask_addr2line(path, addresses):
 
 
 class Aliases:
-    """Which names are names of one place."""
+    """Which names are names of one place; demangled, as the others are."""
 
     def __init__(self, path):
-        self.places = collections.defaultdict(set)
+        symbols = []
         for options in ([], ["-D"]):
             result = subprocess.run(["nm", *options, "--defined-only", path], capture_output=True, text=True,
                                     check=False)
-            for fields in map(str.split, result.stdout.splitlines()):
-                if len(fields) == 3:
-                    self.places[fields[2].partition("@")[0]].add(int(fields[0], 16))
+            fields = map(str.split, result.stdout.splitlines())
+            symbols += [(three[2].partition("@")[0], int(three[0], 16)) for three in fields if len(three) == 3]
+        readable = demangle({name for name, _ in symbols})
+        self.places = collections.defaultdict(set)
+        for name, address in symbols:
+            self.places[readable[name]].add(address)
 
     def are(self, one, other):
         return bool(self.places[one] & self.places[other])
+
+
+CLONE = re.compile(r" \[clone [^\]]*\]|(?<=\w)\.(?:part|isra|constprop|cold|lto_priv|localalias)(?:\.\d+)*\b.*$|\.\d+$")
+
+
+def bare(name):
+    """Without its version, and without which clone or part of the function it is."""
+    name = name.partition("@")[0]
+    while CLONE.search(name):
+        name = CLONE.sub("", name)
+    return name
+
+
+def classify(ours, theirs, aliases):
+    """What kind of difference there is between two answers to one address: of functions, innermost first."""
+    ours, theirs = [frame.function for frame in ours], [bare_version(frame.function) for frame in theirs]
+    if ours == theirs:
+        return "same"
+    if len(ours) == len(theirs) and ours[:-1] == theirs[:-1] and aliases.are(ours[-1], theirs[-1]):
+        # The concrete function has several names, each tool likes another of them.
+        return "alias"
+    if list(map(bare, ours)) == list(map(bare, theirs)):
+        # "f.part.0" is named by the symbol table; DWARF calls it f.
+        return "clone"
+    return "inner" if ours[0] != theirs[0] else "chain"
+
+
+def bare_version(name):
+    return name.partition("@")[0]
+
+
+def is_plain(name):
+    """Without arguments: DWARF's name of a function that has no linkage name."""
+    while re.search(r"<[^<>]*>", name):
+        name = re.sub(r"<[^<>]*>", "", name)
+    return "(" not in name.replace("operator()", "")
+
+
+def classify_addr2line(ours, theirs, aliases):
+    """As above; binutils 2.40 has differences of its own."""
+    kind = classify(ours, theirs, aliases)
+    if kind in ("same", "alias", "clone"):
+        return kind
+    mine = [bare(frame.function) for frame in ours]
+    other = [bare(frame.function) for frame in theirs]
+    if mine == ["??"]:
+        # Behind the end of a function it goes on with the symbol before.
+        return "gap"
+    if len(other) < len(mine) and (other == mine[-len(other):] or aliases.are(other[-1], mine[-1])
+                                   and other[:-1] == mine[-len(other):-1]):
+        # It does not know the ranges of inlined functions that stand in .debug_rnglists by number (clang).
+        return "rnglistx"
+    if len(other) == len(mine) and aliases.are(other[-1], mine[-1]) and other[:-1] == mine[:-1]:
+        return "alias"
+    if len(other) == len(mine) and other[1:-1] == mine[1:-1] and (is_plain(mine[0]) or is_plain(other[-1])):
+        # Without a linkage name (gcc, of local types): for the innermost it takes the symbol's, which is the
+        # outermost's, and for the outermost it does not.
+        return "plain"
+    return kind

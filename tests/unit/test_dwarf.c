@@ -197,6 +197,79 @@ static void test_more_levels_than_room(void **state)
 	close_world(&world);
 }
 
+/* ---- functions in another file (-gsplit-dwarf) ---- */
+
+/* Compiles a C++ program; returns false when there is no compiler. */
+static bool compile(const char *directory, const char *name, const char *options)
+{
+	char command[1024];
+
+	snprintf(command, sizeof(command),
+		 "exec g++ -O2 -g %s -w -o %s/%s tests/workloads/names-templates.cc 2>/dev/null", options,
+		 directory, name);
+	return system(command) == 0;
+}
+
+static struct world open_file(const char *directory, const char *name)
+{
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s/%s", directory, name);
+	return open_world(open(path, O_RDONLY | O_CLOEXEC));
+}
+
+/* The same code, once with its functions in the .dwo: libdw opens that itself, where it may. */
+static void compare_split(const char *directory, const char *options)
+{
+	char split_options[64], command[128];
+	struct world whole, split;
+	struct debug_level left[LEVELS], right[LEVELS];
+	size_t inlined = 0;
+
+	snprintf(split_options, sizeof(split_options), "%s -gsplit-dwarf", options);
+	if (!compile(directory, "whole", options) || !compile(directory, "split", split_options)) {
+		print_message("no g++, or not in the tree\n");
+		skip();
+	}
+	whole = open_file(directory, "whole");
+	split = open_file(directory, "split");
+	assert_true(whole.start == split.start && whole.end == split.end);
+	for (uint64_t at = whole.start; at < whole.end; at += 5) {
+		size_t count = debug_find_levels(whole.debug, at, left, LEVELS);
+
+		assert_int_equal(debug_find_levels(split.debug, at, right, LEVELS), count);
+		for (size_t i = 0; i < count; i++) {
+			assert_string_equal(left[i].function.name, right[i].function.name);
+			assert_true(left[i].function.start == right[i].function.start);
+			assert_string_equal(left[i].file ? left[i].file : "",
+					    right[i].file ? right[i].file : "");
+			assert_int_equal(left[i].line, right[i].line);
+		}
+		inlined += count > 1;
+	}
+	assert_true(inlined > 100);
+	close_world(&split);
+	close_world(&whole);
+	/* Without the other file: lines, and no functions. */
+	snprintf(command, sizeof(command), "exec rm -f %s/*.dwo", directory);
+	assert_int_equal(system(command), 0);
+	split = open_file(directory, "split");
+	assert_int_equal(debug_find_levels(split.debug, split.start + 600, left, LEVELS), 0);
+	assert_true(debug_list_rows(split.debug, split.start, split.end, NULL, 0) > 100);
+	close_world(&split);
+}
+
+static void test_split(void **state)
+{
+	char directory[] = "/tmp/test_dwarf.XXXXXX", command[128];
+
+	assert_non_null(mkdtemp(directory));
+	compare_split(directory, "-gdwarf-5");
+	compare_split(directory, "-gdwarf-4");
+	snprintf(command, sizeof(command), "exec rm -r %s", directory);
+	assert_int_equal(system(command), 0);
+}
+
 /* ---- a bounded index ---- */
 
 static void assert_same_levels(struct debug *debug, struct debug *other, uint64_t address)
@@ -405,6 +478,7 @@ int main(void)
 		cmocka_unit_test(test_levels),	      cmocka_unit_test(test_more_levels_than_room),
 		cmocka_unit_test(test_little_memory), cmocka_unit_test(test_rows),
 		cmocka_unit_test(test_damaged),	      cmocka_unit_test(test_nothing_there),
+		cmocka_unit_test(test_split),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

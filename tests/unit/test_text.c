@@ -164,6 +164,29 @@ static void test_random_bytes(void **state)
 	}
 }
 
+/* Runs of ASCII are taken as a whole: the same comes out as of the text byte by byte, whatever the room. */
+static void test_runs(void **state)
+{
+	srandom(9);
+	for (unsigned round = 0; round < 20000; round++) {
+		char text[41], whole[64], single[8], expected[64] = "";
+		size_t length = (size_t)random() % sizeof(text), capacity = 1 + (size_t)random() % 48;
+
+		for (size_t i = 0; i < length; i++)
+			text[i] = (char)(random() % 12 ? 0x20 + random() % 0x5f : random() % 0x80);
+		for (size_t i = 0; i < length; i++) {
+			assert_int_equal(text_sanitize(text + i, 1, single, sizeof(single)), 1);
+			strcat(expected, single);
+		}
+		if (length >= capacity) {
+			expected[capacity >= 4 ? capacity - 4 : 0] = '\0';
+			strcat(expected, capacity >= 4 ? "\xe2\x80\xa6" : "");
+		}
+		assert_int_equal(text_sanitize(text, length, whole, capacity), strlen(expected));
+		assert_string_equal(whole, expected);
+	}
+}
+
 static void test_encode_and_decode(void **state)
 {
 	for (uint32_t codepoint = 0; codepoint < 0x110000; codepoint++) {
@@ -201,11 +224,11 @@ static void test_distance(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_every_character),	 cmocka_unit_test(test_long),
-		cmocka_unit_test(test_what_is_refused),	 cmocka_unit_test(test_broken_utf8),
-		cmocka_unit_test(test_zero_byte_inside), cmocka_unit_test(test_cut),
-		cmocka_unit_test(test_random_bytes),	 cmocka_unit_test(test_encode_and_decode),
-		cmocka_unit_test(test_distance),
+		cmocka_unit_test(test_every_character),	  cmocka_unit_test(test_long),
+		cmocka_unit_test(test_what_is_refused),	  cmocka_unit_test(test_broken_utf8),
+		cmocka_unit_test(test_zero_byte_inside),  cmocka_unit_test(test_cut),
+		cmocka_unit_test(test_random_bytes),	  cmocka_unit_test(test_runs),
+		cmocka_unit_test(test_encode_and_decode), cmocka_unit_test(test_distance),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -45,7 +45,7 @@ struct world {
 	pid_t worker;
 	uint64_t size; /* of this program's file */
 	/* What came. */
-	size_t named, levels, infos, tables, hooks, stuck, set_aside, closed;
+	size_t named, infos, tables, hooks, stuck, set_aside, closed;
 	size_t wanted; /* names; then the loop ends */
 	bool until_stuck, until_table, kill_at_name, replace_at_stuck;
 	struct info_message info;
@@ -80,7 +80,6 @@ static void on_named(void *arg, uint32_t module, const struct resolved_name *nam
 		world->starts[world->named] = names[i].start;
 		snprintf(world->functions[world->named], sizeof(world->functions[0]), "%.*s",
 			 (int)names[i].function_length, names[i].function);
-		world->levels++;
 		world->named += !names[i].is_inlined;
 	}
 	if (world->kill_at_name) {
@@ -692,99 +691,6 @@ static void test_lies(void **state)
 	}
 }
 
-/* ---- chains of inlined functions ---- */
-
-struct chain_world {
-	struct world world;
-	struct channel *liar;
-	size_t length;
-	union {
-		unsigned char bytes[8192];
-		struct names_answer answer;
-	} payload;
-};
-
-/* The worker's end of the client is ours. */
-static void start_chains(struct chain_world *chains, size_t wanted)
-{
-	int kiln[2];
-
-	start_world(&chains->world, wanted);
-	chains->world.until_stuck = true;
-	assert_null(channel_socketpair(kiln));
-	assert_null(channel_create(chains->world.loop, kiln[1], ignore_message, ignore_closed, NULL,
-				   &chains->liar));
-	assert_null(symbolizer_client_connect(chains->world.client, kiln[0]));
-	ask_all(&chains->world);
-	chains->payload.answer = (struct names_answer){MODULE, 0, 0, 0};
-	chains->length = sizeof(chains->payload.answer);
-}
-
-static void stop_chains(struct chain_world *chains)
-{
-	channel_destroy(chains->liar);
-	stop_world(&chains->world);
-}
-
-static void add_levels(struct chain_world *chains, unsigned count, bool has_end)
-{
-	for (unsigned i = 0; i < count; i++) {
-		struct name_entry entry = {.start = i, .function_length = 1};
-
-		entry.flags = i + 1 < count || !has_end ? NAME_INLINED : 0;
-		memcpy(chains->payload.bytes + chains->length, &entry, sizeof(entry));
-		memcpy(chains->payload.bytes + chains->length + sizeof(entry), "abcdefgh", 8);
-		chains->length += sizeof(entry) + 8;
-	}
-	chains->payload.answer.count++;
-}
-
-static void send_chains(struct chain_world *chains)
-{
-	assert_null(
-		channel_send(chains->liar, SYMBOLIZER_NAMED, chains->payload.bytes, chains->length, NULL, 0));
-	run(&chains->world);
-}
-
-static void test_chains(void **state)
-{
-	struct chain_world chains;
-
-	start_chains(&chains, 3);
-	add_levels(&chains, 1, true);
-	add_levels(&chains, NAME_LEVELS_MAX, true);
-	add_levels(&chains, 3, true);
-	send_chains(&chains);
-	assert_int_equal(chains.world.stuck, 0);
-	assert_int_equal(chains.world.named, 3);
-	assert_int_equal(chains.world.levels, 1 + NAME_LEVELS_MAX + 3);
-	assert_int_equal(chains.world.starts[0], 0);
-	assert_int_equal(chains.world.starts[1], NAME_LEVELS_MAX - 1);
-	assert_int_equal(chains.world.starts[2], 2);
-	stop_chains(&chains);
-}
-
-/* Too long, without an end, or torn apart: that worker is somebody's puppet. */
-static void test_chains_that_lie(void **state)
-{
-	struct chain_world chains;
-
-	start_chains(&chains, 2);
-	add_levels(&chains, NAME_LEVELS_MAX + 1, true);
-	add_levels(&chains, 1, true);
-	send_chains(&chains);
-	assert_int_equal(chains.world.stuck, 1);
-	assert_int_equal(chains.world.named, 0);
-	stop_chains(&chains);
-	start_chains(&chains, 2);
-	add_levels(&chains, 1, true);
-	add_levels(&chains, 2, false);
-	send_chains(&chains);
-	assert_int_equal(chains.world.stuck, 1);
-	assert_int_equal(chains.world.named, 0);
-	stop_chains(&chains);
-}
-
 /* What a hostile worker says is made safe again. */
 static void test_hostile_strings(void **state)
 {
@@ -888,8 +794,6 @@ int main(void)
 		cmocka_unit_test(test_silent_worker),
 		cmocka_unit_test(test_set_aside),
 		cmocka_unit_test(test_lies),
-		cmocka_unit_test(test_chains),
-		cmocka_unit_test(test_chains_that_lie),
 		cmocka_unit_test(test_hostile_strings),
 		cmocka_unit_test(test_hostile_requests),
 		cmocka_unit_test(test_hooks),
