@@ -39,7 +39,7 @@ struct annotating {
 	/* While a question is under way. */
 	struct code_listing *answer;
 	struct info_message info;
-	bool is_answered, has_info, is_stuck;
+	bool is_answered, is_stuck;
 	char *why; /* there are no instructions; NULL: there are */
 	const char *hint;
 };
@@ -55,7 +55,6 @@ static void on_info(void *arg, const struct info_message *info)
 	struct annotating *annotating = arg;
 
 	annotating->info = *info;
-	annotating->has_info = true;
 }
 
 static void on_stuck(void *arg, uint32_t module)
@@ -185,7 +184,7 @@ static bool take_answer(struct annotating *annotating, bool is_first)
 		code_listing_destroy(listing);
 		return false;
 	}
-	if (is_first && annotating->has_info && !is_same_build(annotating)) {
+	if (is_first && !is_same_build(annotating)) {
 		code_listing_destroy(listing);
 		return false;
 	}

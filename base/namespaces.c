@@ -29,8 +29,9 @@ static void note(enum namespace_kind kind, bool is_own)
  * one anyway, so that it is there. */
 static bool mount_empty(void)
 {
-	/* Without this, machines whose mounts are shared would get it too. */
-	return mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+	/* Without this, machines whose mounts are shared would get it too. Slaves, not private: should the
+	 * old tree stay, a disk that the machine takes off is not held here. */
+	return mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) == 0 &&
 	       mount("none", "/proc", "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC,
 		     "nr_inodes=2,size=4k,mode=555") == 0 &&
 	       chdir("/proc") == 0;

@@ -4,8 +4,8 @@
 #include "base/channel.h"
 #include "base/text.h"
 #include "symbolizer/code.h"
+#include "symbolizer/code_bounds.h"
 #include "symbolizer/code_places.h"
-#include "symbolizer/code_range.h"
 #include "symbolizer/demangle.h"
 #include "symbolizer/segments.h"
 
@@ -222,7 +222,6 @@ static void start(struct code_answer *answer, const struct code_request *request
 	answer->length = sizeof(answer->part);
 	answer->strings.count = 0;
 	answer->is_full = answer->has_last = false;
-	answer->since_ms = now_ms();
 }
 
 static void set_function(struct code_answer *answer, struct module *module, uint64_t offset)
@@ -285,6 +284,8 @@ static uint64_t list(struct code_answer *answer, struct module *module, const st
 	const struct code_part *part = &answer->part;
 	size_t at = 0;
 
+	/* What the module needed to be opened does not count. */
+	answer->since_ms = now_ms();
 	while (at < count) {
 		/* The last bytes that were read may be the beginning of an instruction. */
 		if (count - at < CODE_LENGTH_MAX && part->from + count < part->last)
@@ -305,7 +306,7 @@ static const char *make(struct code_answer *answer, struct module *module, const
 {
 	struct code_part *part = &answer->part;
 	struct module_parts parts;
-	struct code_range range;
+	struct code_bounds range;
 	const char *why;
 	ssize_t count;
 
@@ -314,7 +315,7 @@ static const char *make(struct code_answer *answer, struct module *module, const
 	if (!module_get_parts(module, &parts))
 		return module_get_kind(module) == MODULE_KIND_KERNEL ? "the code of the kernel is in no file"
 								     : "no ELF file for x86-64";
-	if (!code_range_find(module, &parts, request->offset, &range, &why))
+	if (!code_bounds_find(module, &parts, request->offset, &range, &why))
 		return why;
 	part->start = range.start;
 	part->end = range.end;

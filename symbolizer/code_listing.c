@@ -109,13 +109,44 @@ static bool find_string(const struct builder *builder, uint32_t number, const ch
 
 /* ---- records ---- */
 
+static bool is_same_text(const char *a, const char *b)
+{
+	return a == b || (a && b && !strcmp(a, b));
+}
+
+/* Every part says again where its first instruction is from. */
+static void join_places(struct builder *builder)
+{
+	struct code_listing *listing = &builder->public;
+	const struct code_place *last = &listing->places[listing->place_count - 1], *before = last - 1;
+
+	if (before->count != last->count)
+		return;
+	for (uint32_t i = 0; i < last->count; i++) {
+		const struct code_level *a = &listing->levels[before->first + i];
+		const struct code_level *b = &listing->levels[last->first + i];
+
+		if (a->line != b->line || !is_same_text(a->file, b->file) ||
+		    !is_same_text(a->function, b->function))
+			return;
+	}
+	listing->level_count = last->first;
+	listing->place_count--;
+	builder->part_place--;
+}
+
 static bool take_place(struct builder *builder, const struct code_record *record, const unsigned char *body,
 		       size_t size)
 {
 	struct code_listing *listing = &builder->public;
 	struct code_record_level raw;
 
-	if (!record->count || record->count > NAME_LEVELS_MAX || size < record->count * sizeof(raw) ||
+	/* From here on nothing is known: that is place 0. */
+	if (!record->count) {
+		builder->part_place = 0;
+		return true;
+	}
+	if (record->count > NAME_LEVELS_MAX || size < record->count * sizeof(raw) ||
 	    !array_reserve_raw((void **)&listing->places, &builder->place_capacity, listing->place_count + 1,
 			       sizeof(*listing->places)) ||
 	    !array_reserve_raw((void **)&listing->levels, &builder->level_capacity,
@@ -134,6 +165,8 @@ static bool take_place(struct builder *builder, const struct code_record *record
 		level->line = raw.line;
 		listing->level_count++;
 	}
+	/* Place 0 is there always. */
+	join_places(builder);
 	return true;
 }
 

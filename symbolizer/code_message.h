@@ -50,7 +50,8 @@ struct code_record {
 
 enum code_record_kind {
 	CODE_RECORD_STRING = 1,	 /* + text. Numbered from 1 in each part, in order; before their first use */
-	CODE_RECORD_PLACE,	 /* + struct code_record_level for each; of the instructions from here on */
+	CODE_RECORD_PLACE,	 /* + struct code_record_level for each; of the instructions from here on;
+				    no level: nothing is known of them */
 	CODE_RECORD_INSTRUCTION, /* + struct code_record_instruction, text. Each follows the one before in
 				    memory, without a gap */
 };

@@ -7,8 +7,8 @@
 
 #include <errno.h>
 
-#define UPDATE_BYTES   (32u << 20)
-#define UPDATE_RECORDS (1u << 18)
+#define UPDATE_BYTES   (128u << 20)
+#define UPDATE_RECORDS (1u << 19)
 
 struct jit {
 	struct perf_map *map; /* NULL: none */

@@ -264,34 +264,52 @@ void perf_map_update(struct perf_map *map, uint64_t bytes_max)
 
 /* ---- names ---- */
 
-static const char *const v8_kinds[] = {"LazyCompile:", "Function:", "Script:", "Eval:", "JS:"};
+/* How V8 calls a function before and after it was compiled lazily, and by version: today "JS:" is all of
+ * them. */
+static const struct {
+	const char *text;
+	bool is_function;
+} v8_kinds[] = {
+	{"JS:", true},	    {"LazyCompile:", true}, {"Function:", true}, {"InterpretedFunction:", true},
+	{"Script:", false}, {"Eval:", false},
+};
 
-static size_t find_v8_mark(const char *name, size_t length)
+/* Where the tier's mark stands, or would; 0: it is no name of V8's. */
+static size_t find_v8_mark(const char *name, size_t length, bool *ret_is_function)
 {
 	for (size_t i = 0; i < sizeof(v8_kinds) / sizeof(v8_kinds[0]); i++) {
-		size_t kind = strlen(v8_kinds[i]);
+		size_t kind = strlen(v8_kinds[i].text);
 
-		if (length > kind && !memcmp(name, v8_kinds[i], kind))
-			return kind;
+		if (length <= kind || memcmp(name, v8_kinds[i].text, kind) != 0)
+			continue;
+		*ret_is_function = v8_kinds[i].is_function;
+		return kind;
 	}
 	return 0;
 }
 
 bool perf_map_is_v8(const char *name, size_t length)
 {
-	return find_v8_mark(name, length) > 0;
+	bool is_function;
+
+	return find_v8_mark(name, length, &is_function) > 0;
 }
 
 size_t perf_map_fold_tier(char *name, size_t length)
 {
-	size_t at = find_v8_mark(name, length), mark = 0;
+	bool is_function;
+	size_t kept = find_v8_mark(name, length, &is_function), from = kept;
 
-	if (at && strchr("~^+*", name[at]) && name[at]) {
-		/* "*'": compiled for one context. */
-		mark = length - at > 2 && name[at + 1] == '\'' ? 2 : 1;
-		memmove(name + at, name + at + mark, length - at - mark);
+	if (!kept || !name[kept] || !strchr("~^+*", name[kept]))
+		return length;
+	/* "*'": compiled for one context. */
+	from += length - kept > 2 && name[kept + 1] == '\'' ? 2 : 1;
+	if (is_function) {
+		memcpy(name, v8_kinds[0].text, strlen(v8_kinds[0].text));
+		kept = strlen(v8_kinds[0].text);
 	}
-	return length - mark;
+	memmove(name + kept, name + from, length - from);
+	return length - (from - kept);
 }
 
 /* The line may have gone, or be another one by now. */

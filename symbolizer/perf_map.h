@@ -5,9 +5,9 @@
  * it is asked for, and given only if its line is still that of the address. Invariants: of lines that overlap
  * the last one counts; one of size 0 names just its address. The last line counts without its newline when
  * nothing has been added for a moment: before, it may be half a line. V8 marks its tiers before a function's
- * name ("~^+*"): without them the name is the same in all. Ownership: perf_map_create() takes the fd. Errors:
- * the file is hostile input: lines that say nothing are counted, what is too much is left out, an I/O error
- * ends an update.
+ * name ("~^+*"), and has several words for functions: folded, a function has one name. Ownership:
+ * perf_map_create() takes the fd. Errors: the file is hostile input: lines that say nothing are counted, what
+ * is too much is left out, an I/O error ends an update.
  */
 #ifndef KILN_SYMBOLIZER_PERF_MAP_H
 #define KILN_SYMBOLIZER_PERF_MAP_H
@@ -38,8 +38,8 @@ bool perf_map_find(struct perf_map *map, uint64_t address, struct perf_map_name 
 /* Lines that have been read and name nothing. */
 uint64_t perf_map_count_garbage(const struct perf_map *map);
 
-/* Takes the tier's mark out of a name of V8's ("LazyCompile:*f …" → "LazyCompile:f …"); returns the length.
- * Also for jitdump.c. */
+/* Takes the tier's mark out of a name of V8's ("LazyCompile:*f FILE:LINE:COLUMN" → "JS:f FILE:LINE:COLUMN");
+ * returns the length. Also for jitdump.c. */
 size_t perf_map_fold_tier(char *name, size_t length);
 /* Whether a name is written as V8 does. */
 bool perf_map_is_v8(const char *name, size_t length);

@@ -4,8 +4,8 @@ BUILD_PACKAGES := make gcc libc6-dev clang bpftool libbpf-dev libelf-dev libdw-d
 	libsqlite3-dev libjansson-dev libcap-dev libcapstone-dev liblzma-dev
 TEST_PACKAGES := g++ libcmocka-dev clang-format binutils elfutils tmux python3 sudo procps redis-server redis-tools sqlite3 \
 	linux-perf qemu-system-x86 busybox-static cpio strace gdb fzf libjemalloc2 libtcmalloc-minimal4 libmimalloc2.0 \
-	rustc golang-go libc6-dbg dwz xz-utils debuginfod
-SOAK_PACKAGES := debootstrap llvm-14-dev nginx-light nodejs
+	rustc golang-go libc6-dbg dwz xz-utils debuginfod nodejs
+SOAK_PACKAGES := debootstrap llvm-14-dev nginx-light
 BENCH_PACKAGES := heaptrack bpftrace
 FUZZ_PACKAGES := libclang-rt-14-dev
 

@@ -208,7 +208,39 @@ def test_as_an_ordinary_user():
         h.expect(result.returncode == 0 and numbers(result.stdout, INSTRUCTION), result.stdout + result.stderr)
 
 
+def test_under_sudo_paths_are_opened_as_the_user():
+    """The snapshot names paths: root's rights are not lent to them."""
+    h.need_root()
+    with h.scratch() as directory:
+        _, path = snapshot(directory, seconds=1)
+        moved = os.path.join(directory, "moved")
+        shutil.copytree(SOURCES, moved)
+        os.chmod(directory, 0o755)
+        os.chmod(f"{moved}/hot-split.c", 0o600)
+        arguments = ("annotate", "--source-path", f"{SOURCES}={moved}", "--source-path", f"{moved}=/nowhere", path,
+                     "hot_three")
+        text = h.expect_exit(0, *arguments).stdout
+        h.expect(f"\n{moved}/hot-split.c\n" in text, text)
+        user = {"SUDO_UID": "65533", "SUDO_GID": "65533"}
+        text = h.expect_exit(0, *arguments, env=user).stdout
+        h.expect(f"\n{moved}/hot-split.c\n" not in text and numbers(text, INSTRUCTION), text)
+        # The binary, too.
+        os.chmod(os.path.join(directory, "hot-split"), 0o700)
+        result = h.expect_exit(1, *arguments, env=user)
+        h.expect("hot-split: Permission denied" in result.stderr, result.stderr)
+
+
+def test_code_that_is_in_no_file():
+    h.need_root()
+    with h.scratch() as directory, h.spawn("dd", "if=/dev/zero", "of=/dev/null", "bs=1M") as target:
+        path = h.record_pid(target.pid, directory, 2)
+        row = next(row for row in h.report(path, "hot")["rows"] if row["module"] == "[kernel]")
+        result = h.expect_exit(1, "annotate", path, f"[kernel]!{row['function']}")
+        h.expect("no instructions: [kernel]: its code is in no file" in result.stderr, result.stderr)
+        h.expect(result.stdout.startswith(row["function"]) and in_code(result.stdout) == row["self"], result.stdout)
+
+
 if __name__ == "__main__":
     h.main([test_inlined_function, test_concrete_function, test_sources_that_moved_or_changed,
             test_stripped_binary_has_instructions_only, test_missing_and_other_binaries, test_words_and_exit_codes,
-            test_as_an_ordinary_user])
+            test_as_an_ordinary_user, test_under_sudo_paths_are_opened_as_the_user, test_code_that_is_in_no_file])

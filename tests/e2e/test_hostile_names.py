@@ -224,12 +224,16 @@ def test_path_of_the_snapshot():
         h.expect(os.path.exists(os.path.join(os.fsencode(directory), path)), f"{path!r} is there")
 
 
-def check_screens(terminal, words):
+def check_screens(terminal):
     """Every screen, and what opens from it; the raw bytes beside them."""
-    for keys, expected in (("1", "CPU"), ("2", "FUNCTION"), ("Enter", ""), ("Escape", ""), ("3", "TOTAL%"), ("*", "kiln_"),
-                           ("i", "bottom-up"), ("4", "all"), ("5", ""), ("?", "help"), ("Escape", ""), ("1", words)):
-        terminal.keys(keys)
-        check_characters(terminal.expect(*([expected] if expected else [words])), f"screen after {keys}")
+    for key, expected, absent in (
+            ("1", "CPU", None), ("2", "FUNCTION", None), ("Enter", "callers and callees ›", None),
+            ("Escape", "FUNCTION", "callers and callees ›"), ("3", "TOTAL%", None), ("*", "kiln_", None),
+            ("i", "bottom-up", None), ("4", "all", "TOTAL%"), ("5", "kiln_", None), ("?", "help: ", None),
+            ("Escape", "kiln", "help: "), ("1", "CPU", None)):
+        terminal.keys(key)
+        screen = terminal.expect(expected, absent=(absent,) if absent else ())
+        check_characters(screen, f"screen after {key}")
     title = terminal.tmux("display-message", "-p", "#{pane_title}")
     h.expect("owned" not in title, title)
 
@@ -251,7 +255,7 @@ def test_screens():
         terminal.tmux("pipe-pane", "-O", f"cat >{raw}")
         terminal.type(f"clear; {h.KILN} {process.pid}; echo status-$?")
         terminal.expect("LIVE", "kiln_", seconds=20)
-        check_screens(terminal, "LIVE")
+        check_screens(terminal)
         terminal.keys("q")
         terminal.expect("status-0")
         check_raw(raw)

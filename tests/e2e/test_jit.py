@@ -12,7 +12,7 @@ import harness as h
 
 HZ = 999
 OTHER_USER = 54321
-NAMES = {"jit_inner", "LazyCompile:jit_outer a.js:1"}
+NAMES = {"jit_inner", "JS:jit_outer a.js:1"}
 LEAST = 200  # samples
 
 
@@ -98,6 +98,20 @@ def test_map_that_grows():
     h.need_root()
     with target("growing") as process, h.scratch() as directory:
         recording = attach(process, directory)
+        expect_names(change(process, recording, 0.1))
+
+
+def test_worker_that_dies():
+    """The next one gets the target's files again."""
+    h.need_root()
+    with target("growing") as process, h.scratch() as directory:
+        recording = attach(process, directory)
+        h.wait_cpu(process.pid, 0.2)
+        killed = h.roles(recording.process.pid)["workers"]
+        h.expect(killed, "there are workers")
+        for pid in killed:
+            os.kill(pid, signal.SIGKILL)
+        h.wait_until(lambda: set(h.roles(recording.process.pid)["workers"]) - set(killed), "new workers")
         expect_names(change(process, recording, 0.1))
 
 
@@ -249,7 +263,7 @@ def test_node_map():
     h.need_root()
     with h.scratch() as directory:
         command = node(directory, "--perf-basic-prof")
-        with h.spawn(*command, stdout=subprocess.PIPE, text=True) as process:
+        with h.spawn(*command, stdout=subprocess.PIPE, text=True, cwd=directory) as process:
             h.wait_for_words(process, "ready")
             try:
                 path = record(process, directory, 1.5)
@@ -264,7 +278,9 @@ def test_node_that_ends():
     h.need_root()
     with h.scratch() as directory:
         path = directory + "/record.kiln"
-        h.record("-F", HZ, "-e", "cpu", "-o", path, "--", *node(directory, "--perf-basic-prof"), "1")
+        # It writes a log of its own into its working directory.
+        h.expect_exit(0, "record", "-F", HZ, "-e", "cpu", "-o", path, "--", *node(directory, "--perf-basic-prof"), "1",
+                      cwd=directory)
         os.unlink(map_of(h.report(path)["target"]["pid"]))
         expect_script(path)
 
@@ -285,7 +301,8 @@ def test_node_jitdump():
 
 
 if __name__ == "__main__":
-    h.main([test_map, test_no_map, test_map_that_comes_late, test_map_that_grows, test_map_is_seen_live,
+    h.main([test_map, test_no_map, test_map_that_comes_late, test_map_that_grows,
+            test_worker_that_dies, test_map_is_seen_live,
             test_target_that_ends, test_jitdump_with_lines, test_target_of_another_user,
             test_what_others_write_is_refused, test_container,
             test_node_map, test_node_that_ends, test_node_jitdump])

@@ -25,7 +25,7 @@ def blame(program, path):
     text = result.stderr.decode("utf-8", "replace")
     if result.returncode == 0:
         return None
-    kind = re.search(r"(?:ERROR: |SUMMARY: |runtime error: )(.{0,90})", text)
+    kind = re.search(r"(?:ERROR: |SUMMARY: |runtime error: )(.{0,60})", re.sub(r"0x[0-9a-f]+", "…", text))
     for function, place in FRAME.findall(text):
         if re.search(r"libdw|libelf", place):
             return False, f"libdw: {function}: {kind and kind.group(1)}"

@@ -13,18 +13,15 @@
 #include "symbolizer/code_answer.h"
 #include "symbolizer/code_client.h"
 #include "symbolizer/code_listing.h"
-#include "symbolizer/symbolizer.h"
 #include "tests/support/library.h"
+#include "tests/support/listings.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
+#include <sys/stat.h>
 
 #define MODULE MODULE_FIRST_FILE
 
@@ -205,44 +202,87 @@ static void test_intel_has_the_same_instructions(void **state)
 
 /* ---- lines ---- */
 
-static void test_lines_are_those_of_addr2line(void **state)
+/* "function\nfile:line\n" for each level of an address, the innermost first. */
+static FILE *start_addr2line(const struct library *library, const struct code_instruction *instruction)
 {
-	struct code_listing *listing;
-	struct library workload;
-	struct reading reading;
-	char command[8192], line[4096];
-	unsigned burn = 0, own = 0;
+	char command[8192];
 	FILE *pipe;
 
-	locate_workload("hot-split", &workload);
-	reading_init(&reading, workload.path);
-	listing = read_symbol(&reading, &workload, false, "hot_three", 0);
-	for (size_t i = 0; i < listing->count; i++) {
-		const struct code_instruction *instruction = &listing->instructions[i];
-		const struct code_place *place = &listing->places[instruction->place];
-		const struct code_level *level = &listing->levels[place->first];
-		const char *colon, *slash;
+	snprintf(command, sizeof(command), "addr2line -i -f -C -e '%s' %#" PRIx64, library->path,
+		 instruction->address);
+	pipe = popen(command, "re");
+	assert_non_null(pipe);
+	return pipe;
+}
 
-		assert_true(place->count > 0);
-		snprintf(command, sizeof(command), "addr2line -e '%s' %#" PRIx64, workload.path,
-			 instruction->address);
-		pipe = popen(command, "re");
-		assert_non_null(pipe);
-		assert_non_null(fgets(line, sizeof(line), pipe));
-		assert_int_equal(pclose(pipe), 0);
-		colon = strrchr(line, ':');
-		assert_non_null(colon);
+/* Returns how many levels there are. */
+static unsigned compare_levels(const struct library *library, const struct code_listing *listing,
+			       const struct code_instruction *instruction)
+{
+	const struct code_place *place = &listing->places[instruction->place];
+	FILE *pipe = start_addr2line(library, instruction);
+	char function[4096], line[4096];
+	unsigned count = 0;
+
+	for (; fgets(function, sizeof(function), pipe) && fgets(line, sizeof(line), pipe); count++) {
+		const struct code_level *level = &listing->levels[place->first + count];
+		bool is_last = count + 1 == place->count;
+		const char *colon = strrchr(line, ':');
+
+		assert_true(count < place->count);
+		function[strcspn(function, "\n")] = '\0';
+		assert_string_equal(is_last ? listing->function : level->function, function);
 		assert_int_equal(level->line, atoi(colon + 1));
-		slash = strrchr(level->file, '/');
-		assert_non_null(slash);
-		assert_non_null(strstr(line, slash));
-		burn += strstr(level->file, "workload.h") != NULL;
-		own += strstr(level->file, "hot-split.c") != NULL;
+		assert_non_null(strstr(line, strrchr(level->file, '/')));
 	}
-	/* The loop is inlined. */
-	assert_true(burn > 3 && own > 2);
+	assert_int_equal(pclose(pipe), 0);
+	assert_int_equal(count, place->count);
+	return count;
+}
+
+static void compare_all_levels(const struct library *library, const char *symbol, unsigned least_depth)
+{
+	struct code_listing *listing;
+	struct reading reading;
+	unsigned deepest = 0;
+
+	reading_init(&reading, library->path);
+	listing = read_symbol(&reading, library, false, symbol, 0);
+	for (size_t i = 0; i < listing->count; i++) {
+		unsigned depth = compare_levels(library, listing, &listing->instructions[i]);
+
+		deepest = depth > deepest ? depth : deepest;
+	}
+	assert_true(deepest >= least_depth);
 	code_listing_destroy(listing);
 	reading_deinit(&reading);
+}
+
+static void test_levels_are_those_of_addr2line(void **state)
+{
+	struct library library;
+
+	locate_workload("hot-split", &library);
+	compare_all_levels(&library, "hot_three", 2);
+	/* Three deep, with names that need demangling. */
+	assert_true(library_compile(
+		"g++ -O2 -g -shared -fPIC -x c++",
+		"namespace deep {\n"
+		"template <class T> inline __attribute__((always_inline)) T one(T a) {\n"
+		"	return a * 3 + 1;\n"
+		"}\n"
+		"struct S { int v; inline __attribute__((always_inline)) int two(int n) const {\n"
+		"	int s = 0;\n"
+		"	for (int i = 0; i < n; i++)\n"
+		"		s += one(v ^ i) ^ s;\n"
+		"	return s; } };\n"
+		"}\n"
+		"extern \"C\" int outer(const deep::S *s, int n) {\n"
+		"	return s->two(n) + deep::one(n);\n"
+		"}\n",
+		&library));
+	compare_all_levels(&library, "outer", 3);
+	library_remove(&library);
 }
 
 /* ---- calls ---- */
@@ -414,24 +454,6 @@ static uint64_t next_random(uint64_t *state)
 	return *state;
 }
 
-static void check_listing(const struct code_listing *listing)
-{
-	uint64_t address = listing->first;
-
-	for (size_t i = 0; i < listing->count; i++) {
-		const struct code_instruction *instruction = &listing->instructions[i];
-		const struct code_place *place = &listing->places[instruction->place];
-
-		assert_true(instruction->address == address);
-		address += instruction->length;
-		assert_true(address <= listing->last);
-		assert_true(instruction->place < listing->place_count);
-		assert_true(place->first + place->count <= listing->level_count);
-		assert_true(strlen(instruction->text) <= CODE_TEXT_MAX);
-		assert_null(strchr(instruction->text, '\033'));
-	}
-}
-
 /* Whatever changes in an answer: it is refused, or what comes of it holds together. */
 static void test_damaged_answers(void **state)
 {
@@ -473,6 +495,115 @@ static void test_damaged_answers(void **state)
 	reading_deinit(&reading);
 }
 
+/* Files that lie about their symbols, sections and segments: what is listed lies in the file, or nothing is.
+ */
+static void test_damaged_files(void **state)
+{
+	static const struct library_function functions[] = {
+		{"first", "nop\njmp 1f\n1: xor %eax,%eax\nret"},
+		{"second", "call first@PLT\nret"},
+		{NULL, "hlt"},
+	};
+	uint64_t seed = 88172645463325252ull, offset, length;
+	_cleanup_free_ unsigned char *bytes = NULL;
+	struct library library;
+	struct stat status;
+	unsigned listed = 0;
+	int fd;
+
+	library_assemble(functions, NULL, &library);
+	assert_true(library_nm(&library, true, "second", &offset, &length));
+	fd = open(library.path, O_RDWR | O_CLOEXEC);
+	assert_true(fd >= 0 && fstat(fd, &status) == 0);
+	bytes = malloc((size_t)status.st_size);
+	assert_int_equal(pread(fd, bytes, (size_t)status.st_size, 0), status.st_size);
+	for (unsigned round = 0; round < 3000; round++) {
+		struct code_listing *listing;
+		struct reading reading;
+		unsigned count = 1 + round % 6;
+		size_t places[6];
+
+		for (unsigned i = 0; i < count; i++) {
+			unsigned char byte = (unsigned char)next_random(&seed);
+
+			places[i] = next_random(&seed) % (size_t)status.st_size;
+			/* Headers of the file, of segments, and of sections, which are at its end. */
+			if (i % 3 == 1)
+				places[i] %= 0x200;
+			else if (i % 3 == 2)
+				places[i] = (size_t)status.st_size - 1 - places[i] % 0x400;
+			assert_int_equal(pwrite(fd, &byte, 1, (off_t)places[i]), 1);
+		}
+		reading_init(&reading, library.path);
+		listing = read_listing(&reading, offset + round % length, 0);
+		check_listing(listing);
+		listed += listing->count > 0;
+		code_listing_destroy(listing);
+		reading_deinit(&reading);
+		for (unsigned i = 0; i < count; i++)
+			assert_int_equal(pwrite(fd, bytes + places[i], 1, (off_t)places[i]), 1);
+	}
+	assert_true(listed > 1000);
+	close(fd);
+	library_remove(&library);
+}
+
+static size_t add_record(unsigned char *message, size_t at, uint16_t kind, uint16_t count, const void *body,
+			 size_t size)
+{
+	struct code_record record = {
+		.kind = kind, .length = (uint16_t)(sizeof(record) + size), .count = count};
+
+	memcpy(message + at, &record, sizeof(record));
+	if (size)
+		memcpy(message + at + sizeof(record), body, size);
+	return at + record.length;
+}
+
+/* Places come and go: of the middle instruction nothing is known. Each part says again where it goes on. */
+static void test_places(void **state)
+{
+	struct code_part part = {.module = MODULE,
+				 .offset = 7,
+				 .start = 1,
+				 .first = 1,
+				 .last = 20,
+				 .end = 20,
+				 .from = 1,
+				 .next = 4};
+	const struct code_record_level level = {.line = 5};
+	const struct code_record_instruction instruction = {0};
+	struct code_listing *listing = code_listing_create(MODULE, 7);
+	unsigned char message[1024];
+	size_t length = sizeof(part);
+	uint64_t next;
+
+	length = add_record(message, length, CODE_RECORD_PLACE, 1, &level, sizeof(level));
+	length = add_record(message, length, CODE_RECORD_INSTRUCTION, 1, &instruction, sizeof(instruction));
+	length = add_record(message, length, CODE_RECORD_PLACE, 0, NULL, 0);
+	length = add_record(message, length, CODE_RECORD_INSTRUCTION, 1, &instruction, sizeof(instruction));
+	length = add_record(message, length, CODE_RECORD_PLACE, 1, &level, sizeof(level));
+	length = add_record(message, length, CODE_RECORD_INSTRUCTION, 1, &instruction, sizeof(instruction));
+	memcpy(message, &part, sizeof(part));
+	assert_true(code_listing_append(listing, message, length, &next));
+	assert_int_equal(next, 4);
+	/* The second part: in the same line. */
+	part.from = 4;
+	part.next = 0;
+	memcpy(message, &part, sizeof(part));
+	length = add_record(message, sizeof(part), CODE_RECORD_PLACE, 1, &level, sizeof(level));
+	length = add_record(message, length, CODE_RECORD_INSTRUCTION, 1, &instruction, sizeof(instruction));
+	assert_true(code_listing_append(listing, message, length, &next));
+	assert_int_equal(next, 0);
+	assert_int_equal(listing->count, 4);
+	assert_int_equal(listing->instructions[1].place, 0);
+	assert_int_equal(listing->places[listing->instructions[0].place].count, 1);
+	assert_int_equal(listing->instructions[2].place, listing->instructions[3].place);
+	assert_int_equal(listing->levels[listing->places[listing->instructions[3].place].first].line, 5);
+	check_listing(listing);
+	code_listing_destroy(listing);
+}
+
 static void test_answers_to_other_questions(void **state)
 {
 	struct code_part part = {
@@ -508,278 +639,23 @@ static void test_answers_to_other_questions(void **state)
 	code_listing_destroy(listing);
 }
 
-/* ---- a real worker ---- */
-
-struct world {
-	struct loop *loop;
-	struct symbolizer_client *client;
-	struct channel *probe;
-	pid_t worker;
-	struct library library;
-	struct code_listing *listing;
-	size_t named, infos, stuck;
-	unsigned broken; /* the next workers take one question, and die of it */
-	bool restart_at_stuck;
-};
-
-static void world_start_worker(struct world *world);
-
-static void on_named(void *arg, uint32_t module, const struct resolved_name *names, size_t count)
-{
-	struct world *world = arg;
-
-	assert_int_equal(module, MODULE);
-	/* With libc's debug file some have several levels. */
-	for (size_t i = 0; i < count; i++)
-		world->named += !names[i].is_inlined;
-}
-
-static void world_kill(struct world *world)
-{
-	if (world->worker <= 0)
-		return;
-	kill(world->worker, SIGKILL);
-	waitpid(world->worker, NULL, 0);
-	world->worker = 0;
-}
-
-static void on_info(void *arg, const struct info_message *info)
-{
-	struct world *world = arg;
-
-	assert_int_equal(info->module, MODULE);
-	world->infos++;
-}
-
-static void on_stuck(void *arg, uint32_t module)
-{
-	struct world *world = arg;
-
-	assert_int_equal(module, MODULE);
-	world->stuck++;
-	world_kill(world);
-	if (world->restart_at_stuck)
-		world_start_worker(world);
-}
-
-static void on_listing(void *arg, struct code_listing *listing)
-{
-	struct world *world = arg;
-
-	assert_null(world->listing);
-	assert_non_null(listing);
-	world->listing = listing;
-	loop_quit(world->loop, 1);
-}
-
-static void ignore_message(void *arg, struct message *message)
-{
-}
-
-static void ignore_close(void *arg)
-{
-}
-
-static void on_time(void *arg)
-{
-	loop_quit(((struct world *)arg)->loop, 2);
-}
-
-static void world_start_worker(struct world *world)
-{
-	struct module_message module = {MODULE, MODULE_KIND_FILE};
-	_cleanup_close_ int fd = open(world->library.path, O_RDONLY | O_CLOEXEC);
-	int probe[2], kiln[2];
-
-	assert_true(fd >= 0);
-	channel_destroy(world->probe);
-	assert_null(channel_socketpair(probe));
-	assert_null(channel_socketpair(kiln));
-	world->worker = fork();
-	assert_true(world->worker >= 0);
-	if (world->worker == 0) {
-		struct pollfd question = {.fd = kiln[1], .events = POLLIN};
-
-		close(probe[0]);
-		close(kiln[0]);
-		if (world->broken)
-			_exit(poll(&question, 1, -1));
-		_exit(symbolizer_worker_main(probe[1], kiln[1]));
-	}
-	world->broken -= world->broken > 0;
-	close(probe[1]);
-	close(kiln[1]);
-	assert_null(
-		channel_create(world->loop, probe[0], ignore_message, ignore_close, world, &world->probe));
-	assert_null(channel_send(world->probe, SYMBOLIZER_MODULE, &module, sizeof(module), &fd, 1));
-	assert_null(symbolizer_client_connect(world->client, kiln[0]));
-}
-
-static void world_init(struct world *world)
-{
-	static const struct symbolizer_client_ops ops = {
-		.named = on_named, .info = on_info, .stuck = on_stuck};
-
-	memset(world, 0, sizeof(*world));
-	library_locate_libc(&world->library);
-	assert_null(loop_create(&world->loop));
-	assert_null(symbolizer_client_create(world->loop, &ops, world, &world->client));
-}
-
-static void world_deinit(struct world *world)
-{
-	symbolizer_client_destroy(world->client);
-	channel_destroy(world->probe);
-	world_kill(world);
-	loop_destroy(world->loop);
-	code_listing_destroy(world->listing);
-}
-
-static void world_run(struct world *world)
-{
-	struct loop_source *timer;
-
-	assert_null(loop_add_timer(world->loop, 10000, 0, on_time, world, &timer));
-	assert_int_equal(loop_run(world->loop), 1);
-	loop_remove(timer);
-}
-
-static void world_ask(struct world *world, const char *symbol)
-{
-	uint64_t offset, length;
-
-	assert_true(library_nm(&world->library, true, symbol, &offset, &length));
-	assert_null(symbolizer_client_ask_code(world->client, MODULE, offset, 0, on_listing, world));
-}
-
-/* Names that are asked at the same time come too. */
-static void test_worker(void **state)
-{
-	uint64_t offsets[600];
-	struct world world;
-
-	world_init(&world);
-	for (size_t i = 0; i < 600; i++)
-		offsets[i] = 0x30000 + i * 64;
-	assert_null(symbolizer_client_ask(world.client, MODULE, offsets, 600));
-	world_start_worker(&world);
-	world_ask(&world, "getaddrinfo");
-	world_run(&world);
-	assert_null(world.listing->why);
-	assert_string_equal(world.listing->function, "getaddrinfo");
-	assert_true(world.listing->count > 1000);
-	check_listing(world.listing);
-	assert_int_equal(world.infos, 1);
-	assert_int_equal(world.stuck, 0);
-	assert_int_equal(world.named, 600);
-	world_deinit(&world);
-}
-
-/* A question that is forgotten: only the second one is answered. */
-static void test_another_question(void **state)
-{
-	struct world world;
-
-	world_init(&world);
-	world_start_worker(&world);
-	world_ask(&world, "getaddrinfo");
-	world_ask(&world, "qsort_r");
-	world_run(&world);
-	assert_string_equal(world.listing->function, "qsort_r");
-	assert_int_equal(world.stuck, 0);
-	/* And it was the last answer: what comes now belongs to the next question. */
-	code_listing_destroy(world.listing);
-	world.listing = NULL;
-	world_ask(&world, "malloc");
-	world_run(&world);
-	assert_string_equal(world.listing->function, "malloc");
-	assert_int_equal(world.stuck, 0);
-	world_deinit(&world);
-}
-
-/* The first worker dies; the next one answers from the beginning. */
-static void test_a_worker_that_dies(void **state)
-{
-	struct world world;
-
-	world_init(&world);
-	world.broken = 1;
-	world.restart_at_stuck = true;
-	world_start_worker(&world);
-	world_ask(&world, "getaddrinfo");
-	world_run(&world);
-	assert_int_equal(world.stuck, 1);
-	assert_null(world.listing->why);
-	assert_true(world.listing->count > 1000);
-	check_listing(world.listing);
-	world_deinit(&world);
-}
-
-/* It has cost two workers: the question is given up. The module is not: its names and other code come. */
-static void test_a_question_that_kills(void **state)
-{
-	uint64_t offset = 0x30000;
-	struct world world;
-
-	world_init(&world);
-	world.broken = 2;
-	world.restart_at_stuck = true;
-	world_start_worker(&world);
-	world_ask(&world, "getaddrinfo");
-	world_run(&world);
-	assert_non_null(world.listing->why);
-	assert_non_null(strstr(world.listing->why, "two workers"));
-	assert_int_equal(world.listing->count, 0);
-	assert_null(symbolizer_client_ask(world.client, MODULE, &offset, 1));
-	code_listing_destroy(world.listing);
-	world.listing = NULL;
-	world_ask(&world, "qsort_r");
-	world_run(&world);
-	assert_int_equal(world.stuck, 2);
-	assert_int_equal(world.named, 1);
-	assert_null(world.listing->why);
-	world_deinit(&world);
-}
-
-/* Stopped, it answers nothing: the clock of the question ends it. */
-static void test_a_worker_that_hangs(void **state)
-{
-	struct world world;
-
-	world_init(&world);
-	assert_null(symbolizer_client_set_module(world.client, MODULE, 0));
-	world.restart_at_stuck = true;
-	world_start_worker(&world);
-	kill(world.worker, SIGSTOP);
-	world_ask(&world, "qsort_r");
-	world_run(&world);
-	assert_int_equal(world.stuck, 1);
-	assert_null(world.listing->why);
-	assert_string_equal(world.listing->function, "qsort_r");
-	world_deinit(&world);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_objdump_agrees),
 		cmocka_unit_test(test_intel_has_the_same_instructions),
-		cmocka_unit_test(test_lines_are_those_of_addr2line),
+		cmocka_unit_test(test_levels_are_those_of_addr2line),
 		cmocka_unit_test(test_calls_have_names),
 		cmocka_unit_test(test_data_among_the_code),
 		cmocka_unit_test(test_a_long_function_is_cut),
 		cmocka_unit_test(test_no_code),
 		cmocka_unit_test(test_a_function_without_a_symbol),
 		cmocka_unit_test(test_damaged_answers),
+		cmocka_unit_test(test_damaged_files),
+		cmocka_unit_test(test_places),
 		cmocka_unit_test(test_answers_to_other_questions),
-		cmocka_unit_test(test_worker),
-		cmocka_unit_test(test_another_question),
-		cmocka_unit_test(test_a_worker_that_dies),
-		cmocka_unit_test(test_a_question_that_kills),
-		cmocka_unit_test(test_a_worker_that_hangs),
 	};
 
-	signal(SIGPIPE, SIG_IGN);
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -87,7 +87,7 @@ static void test_code(void **state)
 	expect(&world, BASE - 1, NULL, NULL, 0);
 	expect(&world, BASE, "first", NULL, 0);
 	expect(&world, BASE + 0xff, "first", NULL, 0);
-	expect(&world, BASE + 0x100, "LazyCompile:second /a.js:1", NULL, 0);
+	expect(&world, BASE + 0x100, "JS:second /a.js:1", NULL, 0);
 	expect(&world, BASE + 0x300000, "big", NULL, 0);
 	expect(&world, BASE + 0x400000, NULL, NULL, 0);
 	expect(&world, UINT64_MAX - 5, NULL, NULL, 0);

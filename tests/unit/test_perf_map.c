@@ -130,9 +130,13 @@ static void test_latest_wins(void **state)
 static void test_tiers(void **state)
 {
 	static const char *const folded[][2] = {
-		{"LazyCompile:~f /a.js:1:2", "LazyCompile:f /a.js:1:2"},
-		{"LazyCompile:*f /a.js:1:2", "LazyCompile:f /a.js:1:2"},
-		{"Function:^f", "Function:f"},
+		{"LazyCompile:~f /a.js:1:2", "JS:f /a.js:1:2"},
+		{"LazyCompile:*f /a.js:1:2", "JS:f /a.js:1:2"},
+		{"InterpretedFunction:~f /a.js:1:2", "JS:f /a.js:1:2"},
+		{"Function:^f /a.js:1:2", "JS:f /a.js:1:2"},
+		{"Function:f", "Function:f"},
+		{"JS:*", "JS:"},
+		{"Function:^f", "JS:f"},
 		{"JS:+f", "JS:f"},
 		{"JS:*'f x", "JS:f x"},
 		{"Script:~ /a.js:1:1", "Script: /a.js:1:1"},
@@ -326,8 +330,8 @@ static void test_million(void **state)
 	fclose(file);
 	start = now_s();
 	perf_map_update(world.map, UINT64_MAX);
-	expect(&world, 0x7f0000000000 + 3 * 128,
-	       "LazyCompile:function_3 /usr/lib/node_modules/some/thing.js:3:12", 0x7f0000000000 + 3 * 128);
+	expect(&world, 0x7f0000000000 + 3 * 128, "JS:function_3 /usr/lib/node_modules/some/thing.js:3:12",
+	       0x7f0000000000 + 3 * 128);
 	fstat(world.fd, &status);
 	print_message("# a million lines, %ld MB: %.2f s\n", (long)(status.st_size >> 20), now_s() - start);
 	start = now_s();

@@ -1,5 +1,4 @@
-/* A real worker in a child process, over real sockets, and the client against workers that die, hang or lie.
- */
+/* A real worker in a child, over real sockets, and the client against workers that die, hang or lie. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,7 +13,6 @@
 #include "bpf/table.h"
 #include "symbolizer/allocators.h"
 #include "symbolizer/modules.h"
-#include "symbolizer/sandbox.h"
 #include "symbolizer/symbolizer.h"
 
 #include <dirent.h>
@@ -876,47 +874,6 @@ static void test_hostile_requests(void **state)
 	stop_world(&world);
 }
 
-/* Returns the number of the first promise that is not kept, 0 when all are. */
-static int try_sandbox(void)
-{
-	struct rlimit limit;
-
-	setenv("DEBUGINFOD_URLS", "https://example.invalid", 1);
-	if (sandbox_enter() || getenv("DEBUGINFOD_URLS"))
-		return 1;
-	if (open("/dev/null", O_RDONLY) >= 0 || errno != EACCES)
-		return 2;
-	if (fopen("/etc/passwd", "re") || open("/tmp/made-by-worker", O_CREAT | O_WRONLY, 0600) >= 0)
-		return 3;
-	if (socket(AF_UNIX, SOCK_STREAM, 0) >= 0 || socket(AF_INET, SOCK_STREAM, 0) >= 0)
-		return 4;
-	if (fork() >= 0)
-		return 5;
-	if (execl("/bin/true", "true", NULL) != -1 || errno != EACCES)
-		return 6;
-	if (kill(getppid(), 0) == 0)
-		return 7;
-	if (getrlimit(RLIMIT_CORE, &limit) || limit.rlim_max != 0)
-		return 8;
-	/* What it needs still works. */
-	if (memfd_create("table", MFD_CLOEXEC) < 0)
-		return 9;
-	return 0;
-}
-
-static void test_sandbox(void **state)
-{
-	pid_t child = fork();
-	int status;
-
-	assert_true(child >= 0);
-	if (child == 0)
-		_exit(try_sandbox());
-	assert_int_equal(waitpid(child, &status, 0), child);
-	assert_true(WIFEXITED(status));
-	assert_int_equal(WEXITSTATUS(status), 0);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -935,7 +892,6 @@ int main(void)
 		cmocka_unit_test(test_chains_that_lie),
 		cmocka_unit_test(test_hostile_strings),
 		cmocka_unit_test(test_hostile_requests),
-		cmocka_unit_test(test_sandbox),
 		cmocka_unit_test(test_hooks),
 	};
 

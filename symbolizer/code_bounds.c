@@ -1,4 +1,4 @@
-#include "symbolizer/code_range.h"
+#include "symbolizer/code_bounds.h"
 
 #include "symbolizer/code_message.h"
 #include "symbolizer/dwarf.h"
@@ -14,7 +14,7 @@
 
 /* The bounds of section and segment: nothing outside of them is code. */
 static bool find_bounds(const struct module_parts *parts, uint64_t address, uint64_t offset,
-			struct code_range *ret)
+			struct code_bounds *ret)
 {
 	const struct segment *segment = segments_find_offset(parts->segments, offset);
 	Elf_Scn *section = NULL;
@@ -40,7 +40,7 @@ static bool find_bounds(const struct module_parts *parts, uint64_t address, uint
 	return true;
 }
 
-static bool cut(struct code_range *range, uint64_t start, uint64_t end, uint64_t address)
+static bool cut(struct code_bounds *range, uint64_t start, uint64_t end, uint64_t address)
 {
 	if (start > address || end <= address)
 		return false;
@@ -55,7 +55,7 @@ static bool cut(struct code_range *range, uint64_t start, uint64_t end, uint64_t
  * 3. the FDE; of a symbol without a size that begins inside of it, from there on,
  * 4. nobody: a few bytes from here on. */
 static void find_function(struct module *module, const struct module_parts *parts, uint64_t address,
-			  uint64_t offset, struct code_range *range)
+			  uint64_t offset, struct code_bounds *range)
 {
 	const struct cfi_fde *fde = module_find_fde(module, offset);
 	struct pclntab_function go;
@@ -86,7 +86,7 @@ static uint64_t find_beginning(const struct module_parts *parts, uint64_t wanted
 	return count > 1 ? rows[1].address : address;
 }
 
-static void find_window(const struct module_parts *parts, uint64_t address, struct code_range *range)
+static void find_window(const struct module_parts *parts, uint64_t address, struct code_bounds *range)
 {
 	range->first = range->start;
 	range->last = range->end;
@@ -98,8 +98,8 @@ static void find_window(const struct module_parts *parts, uint64_t address, stru
 		range->last = range->first + CODE_BYTES_MAX;
 }
 
-bool code_range_find(struct module *module, const struct module_parts *parts, uint64_t offset,
-		     struct code_range *ret, const char **ret_why)
+bool code_bounds_find(struct module *module, const struct module_parts *parts, uint64_t offset,
+		      struct code_bounds *ret, const char **ret_why)
 {
 	uint64_t address;
 

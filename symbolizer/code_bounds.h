@@ -4,19 +4,19 @@
  * there are sections: what is read never leaves it. [first, last) is the function, or so much of a long one
  * that the offset is inside; `first` is where an instruction begins, as far as the file can be believed.
  */
-#ifndef KILN_SYMBOLIZER_CODE_RANGE_H
-#define KILN_SYMBOLIZER_CODE_RANGE_H
+#ifndef KILN_SYMBOLIZER_CODE_BOUNDS_H
+#define KILN_SYMBOLIZER_CODE_BOUNDS_H
 
 #include "symbolizer/modules.h"
 
-struct code_range {
+struct code_bounds {
 	uint64_t start, end;
 	uint64_t first, last;
 	uint64_t start_offset; /* of start, in the file */
 };
 
 /* offset: in the file. why: static text when it returns false. */
-bool code_range_find(struct module *module, const struct module_parts *parts, uint64_t offset,
-		     struct code_range *ret, const char **ret_why);
+bool code_bounds_find(struct module *module, const struct module_parts *parts, uint64_t offset,
+		      struct code_bounds *ret, const char **ret_why);
 
 #endif
