@@ -3,6 +3,7 @@
 
 import glob
 import os
+import random
 import re
 import shutil
 import socket
@@ -237,6 +238,83 @@ def test_symbolize():
                  f"{result.stdout}{result.stderr}")
 
 
+CXX_SOURCE = """
+#include <algorithm>
+#include <map>
+#include <string>
+#include <vector>
+int main(int count, char **words)
+{
+	std::map<std::string, std::vector<int>> map;
+	for (int i = 0; i < count * 100; i++)
+		map[std::to_string(i % NUMBER)].push_back(i);
+	for (auto &pair : map)
+		std::sort(pair.second.begin(), pair.second.end(), [](int a, int b) { return a > b; });
+	return map.begin()->second[0] + words[0][0];
+}
+"""
+SPLIT = "g++ -O2 -g -gdwarf-{0} -gsplit-dwarf -DNUMBER=10 -c -o split{0}.o a.cc && g++ -o split{0} split{0}.o"
+MINI = """cp full mini && strip --strip-debug mini && cp mini symbols &&
+    nm -D full --format=posix --defined-only | cut -d' ' -f1 | sort >dynamic &&
+    nm full --format=sysv --defined-only | awk -F'|' '$4 ~ "FUNC" {{ print $1 }}' | tr -d ' ' | sort >functions &&
+    comm -13 dynamic functions >keep && objcopy --only-keep-debug full data &&
+    objcopy -S --remove-section .comment --keep-symbols=keep data small && xz -f small &&
+    strip mini && objcopy --add-section .gnu_debugdata=small.xz mini"""
+# What makes the variant "name" of the program "full" (of "mini": of "symbols"), which has the same code.
+VARIANTS = {
+    "split4": SPLIT.format(4),
+    "split5": SPLIT.format(5),
+    "zlib": "objcopy --compress-debug-sections=zlib full zlib",
+    "dwz": "cp full dwz && cp other dwz2 && dwz -m common.dwz dwz dwz2 && readelf -SW dwz | grep -q debugaltlink",
+    "single": "dwz full -o single",
+    "link": "objcopy --only-keep-debug full link.debug && strip -o link full && "
+            "objcopy --add-gnu-debuglink=link.debug link",
+    "mini": MINI.format(),
+}
+
+
+def text_section(path):
+    for line in subprocess.run(["readelf", "-SW", path], capture_output=True, text=True, check=True).stdout.splitlines():
+        words = line.split()
+        if ".text" in words:
+            at = words.index(".text")
+            return int(words[at + 2], 16), int(words[at + 4], 16)
+    raise AssertionError(f"{path} has no .text")
+
+
+def levels_of(path, addresses):
+    result = h.expect_exit(0, "symbolize", "-e", path, *addresses)
+    h.expect(not result.stderr, result.stderr)
+    return result.stdout.split("\n\n")
+
+
+def test_variants():
+    """All ways to pack debug information away give the same levels and lines, at each of 2,000 addresses."""
+    if not shutil.which("dwz"):
+        raise h.Skip("dwz is not installed")
+    with h.scratch() as directory:
+        with open(directory + "/a.cc", "w", encoding="utf-8") as file:
+            file.write(CXX_SOURCE)
+        for name, number in (("full", 10), ("other", 11)):
+            subprocess.run(["g++", "-O2", "-g", "-Wl,--build-id", f"-DNUMBER={number}", "-o", name, "a.cc"],
+                           cwd=directory, check=True)
+        start, length = text_section(directory + "/full")
+        choice = random.Random(1)
+        addresses = [hex(start + choice.randrange(length)) for _ in range(2000)]
+        wanted = levels_of(directory + "/full", addresses)
+        h.expect(len(wanted) == 2001 and sum("\n" in block for block in wanted) > 1900, f"{wanted[:3]}")
+        inlined = sum(block.count("\n") > 1 for block in wanted)
+        h.expect(inlined > 500, f"only {inlined} have inlined callers")
+        for name, command in VARIANTS.items():
+            subprocess.run(["bash", "-ec", command], cwd=directory, check=True, capture_output=True)
+            h.expect(text_section(f"{directory}/{name}") == (start, length), f"{name} has other code")
+            expected = wanted if name != "mini" else levels_of(directory + "/symbols", addresses)
+            found = levels_of(f"{directory}/{name}", addresses)
+            different = [(a, b, c) for a, b, c in zip(addresses, expected, found) if b != c]
+            h.expect(len(found) == len(expected) and not different, f"{name}: {len(different)}: {different[:3]}")
+        print(f"# {len(VARIANTS)} variants, {inlined} of 2000 addresses with inlined callers")
+
+
 if __name__ == "__main__":
     h.main([test_libc, test_debug_directory, test_debuglink_of_a_deleted_program, test_container, test_debuginfod,
-            test_debuginfod_without_servers, test_symbolize])
+            test_debuginfod_without_servers, test_symbolize, test_variants])
