@@ -71,12 +71,13 @@ $(B)/%.skel.h: $(B)/%.bpf.o
 WORKLOAD_CFLAGS := -O2 -g -fomit-frame-pointer -Wall -Wextra -Wno-unused-parameter -D_GNU_SOURCE
 own_flags = $$(sed -nE 's,^(/\*|//) FLAGS: ([^*]*).*,\2,p' $<)
 
-$(O)/tests/workloads/%: tests/workloads/%.c
+WORKLOAD_HEADERS := $(wildcard tests/workloads/*.h)
+$(O)/tests/workloads/%: tests/workloads/%.c $(WORKLOAD_HEADERS)
 	$(call say,CC,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(WORKLOAD_CFLAGS) $(if $(filter lib%,$(notdir $@)),-shared -fPIC) $(own_flags) \
 		-o $@ $< -lm -lpthread -ldl
 
-$(O)/tests/workloads/%: tests/workloads/%.cc
+$(O)/tests/workloads/%: tests/workloads/%.cc $(WORKLOAD_HEADERS)
 	$(call say,CXX,$@)
 	$(Q)mkdir -p $(@D) && g++ -O2 -g -fomit-frame-pointer -Wall -Wextra $(own_flags) -o $@ $< -lpthread
 
@@ -85,7 +86,7 @@ $(O)/tests/workloads/%: tests/workloads/%.rs
 	$(Q)mkdir -p $(@D) && env -u MAKEFLAGS $(RUSTC) $(own_flags) -o $@ $<
 
 # Two hundred libraries, each with a function of its own name.
-$(O)/tests/workloads/numbered/lib%: tests/workloads/libnumbered.c
+$(O)/tests/workloads/numbered/lib%: tests/workloads/libnumbered.c $(WORKLOAD_HEADERS)
 	$(if $(filter 000,$*),$(call say,CC,$(@D)/lib000 … lib199))
 	$(Q)mkdir -p $(@D) && $(CC) $(WORKLOAD_CFLAGS) -shared -fPIC -DNUMBER=$* $(own_flags) -o $@ $<
 
