@@ -37,8 +37,8 @@ def is_inside(pid):
 
 
 def names_worker(workers):
-    """It has a second socket, to kiln."""
-    return next((pid for pid in workers if sum("socket:" in link for link in descriptors(pid)) == 2), None)
+    """Besides the probe's socket it has those to kiln."""
+    return next((pid for pid in workers if sum("socket:" in link for link in descriptors(pid)) > 1), None)
 
 
 def workers_of(recording):
