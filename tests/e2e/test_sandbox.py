@@ -37,8 +37,8 @@ def is_inside(pid):
 
 
 def names_worker(workers):
-    """It has a second socket, to kiln."""
-    return next((pid for pid in workers if sum("socket:" in link for link in descriptors(pid)) == 2), None)
+    """Besides the probe's socket it has those to kiln."""
+    return next((pid for pid in workers if sum("socket:" in link for link in descriptors(pid)) > 1), None)
 
 
 def workers_of(recording):
@@ -76,7 +76,7 @@ def test_live_workers():
             check_worker(pid)
         recording.wait_samples(target, 0.5)
         hot = h.report(recording.finish(), "hot")
-        h.expect(h.function(hot, "hot_three")["self"] > 0, "names came")
+        h.expect(h.function(hot, "hot_three")["total"] > 0, "names came")
 
 
 def test_doctor():
@@ -151,7 +151,7 @@ def next_child_held(pid):
 
 
 def test_module_is_set_aside():
-    """Two workers in a row do not answer: its functions have no names, everything else has, and it is said."""
+    """Two workers in a row do not answer: what they were asked has no names, everything else has, and it is said."""
     h.need_root()
     with h.workload("dlopen", os.path.join(h.WORKLOADS, "libplugin")) as target, h.scratch() as directory:
         recording = h.Recording(directory, "-e", "cpu", "-p", target.pid).wait_attached()
@@ -170,12 +170,16 @@ def test_module_is_set_aside():
         path = recording.finish()
         summary = h.report(path)
         said = [event["text"] for event in summary["events"] if "set aside" in event["text"]]
-        h.expect(said == ["libplugin: set aside: reading its names killed two workers"], f"{summary['events']}")
-        h.expect("note      libplugin: set aside" in h.expect_exit(0, "report", path).stdout, "the text says so")
+        # The program has new frames too, where it calls the library: which of both is asked first is not certain.
+        blamed = said[0].split(":")[0] if said else None
+        h.expect(said == [f"{blamed}: set aside: reading its names killed two workers"]
+                 and blamed in ("dlopen", "libplugin"), f"{summary['events']}")
+        h.expect(f"note      {blamed}: set aside" in h.expect_exit(0, "report", path).stdout, "the text says so")
         rows = h.report(path, "hot")["rows"]
-        h.expect(not any(row["function"] == "plugin_work" for row in rows), "no name")
-        h.expect(any(row["module"] == "libplugin" and row["self"] > 0 for row in rows), f"{rows}")
-        h.expect(h.function({"rows": rows}, "main_work")["total"] > 0, "the others have theirs")
+        h.expect(any(row["function"].startswith(f"{blamed}+0x") for row in rows), f"frames without a name: {rows}")
+        # What had its name keeps it, and the other file's are found by the third worker.
+        h.expect(h.function({"rows": rows}, "main_work")["total"] > 0, f"{rows}")
+        h.expect((h.function({"rows": rows}, "plugin_work")["total"] > 0) == (blamed == "dlopen"), f"{rows}")
 
 
 def children(recording):
