@@ -18,7 +18,10 @@ struct bytes {
 
 static inline struct bytes bytes_make(const void *start, size_t length)
 {
-	return (struct bytes){start, (const unsigned char *)start + length, false};
+	/* A section that is not there: no pointer is moved, not even by nothing. */
+	const unsigned char *bytes = start ? start : (const void *)"";
+
+	return (struct bytes){bytes, bytes + (start ? length : 0), false};
 }
 
 static inline size_t bytes_left(const struct bytes *bytes)

@@ -5,6 +5,8 @@
 #include "symbolizer/cfi_fde.h"
 #include "symbolizer/cfi_rule.h"
 #include "symbolizer/cfi_section.h"
+#include "symbolizer/elf.h"
+#include "symbolizer/pclntab_section.h"
 #include "symbolizer/segments.h"
 #include "symbolizer/table_writer.h"
 
@@ -130,7 +132,7 @@ static struct error *append_fde(struct table_build *build, const struct cfi_fde 
 	uint64_t next = fde->address;
 	struct error *error = NULL;
 
-	if (fde->is_entry) {
+	if (fde->is_root) {
 		error = table_writer_append(&build->writer, fde->offset, &rule_root);
 		next = fde_end;
 	}
@@ -246,6 +248,28 @@ static struct error *open_debug_frame(struct table_build *build)
 	return NULL;
 }
 
+/* Go's table says which functions a stack begins with: those of its threads (runtime.mstart), whose frame
+ * pointer is another thread's, and of goroutines. Everything else of Go is left by frame pointers. */
+static struct error *add_go_roots(struct table_build *build)
+{
+	struct pclntab_function function;
+	struct error *error = NULL;
+	struct pclntab table = {0};
+
+	if (!elf_has_section(build->elf, ".gopclntab") &&
+	    !elf_has_section(build->elf, ".data.rel.ro.gopclntab"))
+		return NULL;
+	pclntab_section_find(build->elf, &build->segments, &table);
+	for (uint64_t number = 0; !error && pclntab_next_root(&table, &number, &function);)
+		error = cfi_fdes_add_root(&build->fdes, &build->segments, function.start,
+					  function.end - function.start);
+	if (error || build->status != TABLE_NO_EH_FRAME || !build->fdes.list.count)
+		return error;
+	build->status = TABLE_OK;
+	*build->why = '\0';
+	return NULL;
+}
+
 static struct error *build_open(struct table_build *build, int module_fd)
 {
 	struct error *error;
@@ -263,6 +287,8 @@ static struct error *build_open(struct table_build *build, int module_fd)
 	error = open_eh_frame(build);
 	if (!error)
 		error = open_debug_frame(build);
+	if (!error)
+		error = add_go_roots(build);
 	if (!error && build->status == TABLE_OK && gelf_getehdr(build->elf, &header) && header.e_entry)
 		error = cfi_fdes_add_entry(&build->fdes, &build->segments, header.e_entry);
 	build->figures.fdes = build->fdes.list.count;

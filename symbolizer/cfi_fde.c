@@ -278,20 +278,21 @@ static size_t find_behind(const struct cfi_fdes *fdes, uint64_t offset)
 	return low;
 }
 
-struct error *cfi_fdes_add_entry(struct cfi_fdes *fdes, const struct segments *segments, uint64_t entry)
+struct error *cfi_fdes_add_root(struct cfi_fdes *fdes, const struct segments *segments, uint64_t start,
+				uint64_t length)
 {
-	const struct segment *segment = segments_find_address(segments, entry);
-	struct cfi_fde added = {.address = entry, .length = ENTRY_BYTES_MAX, .is_entry = true};
+	const struct segment *segment = segments_find_address(segments, start);
+	struct cfi_fde added = {.address = start, .length = length, .is_root = true};
 	size_t at;
 
-	if (!segment || !segment->executable)
+	if (!segment || !segment->executable || !length)
 		return NULL;
-	added.offset = entry - segment->address + segment->offset;
+	added.offset = start - segment->address + segment->offset;
 	at = find_behind(fdes, added.offset);
 	if (at < fdes->list.count && fdes->list.items[at].offset <= added.offset)
 		return NULL;
-	if (added.length > segment->address + segment->length - entry)
-		added.length = segment->address + segment->length - entry;
+	if (added.length > segment->address + segment->length - start)
+		added.length = segment->address + segment->length - start;
 	if (at < fdes->list.count && fdes->list.items[at].offset - added.offset < added.length)
 		added.length = fdes->list.items[at].offset - added.offset;
 	if (!array_append(&fdes->list, added))
@@ -300,6 +301,11 @@ struct error *cfi_fdes_add_entry(struct cfi_fdes *fdes, const struct segments *s
 		(fdes->list.count - 1 - at) * sizeof(added));
 	fdes->list.items[at] = added;
 	return NULL;
+}
+
+struct error *cfi_fdes_add_entry(struct cfi_fdes *fdes, const struct segments *segments, uint64_t entry)
+{
+	return cfi_fdes_add_root(fdes, segments, entry, ENTRY_BYTES_MAX);
 }
 
 void cfi_fdes_deinit(struct cfi_fdes *fdes)

@@ -21,8 +21,7 @@ struct cfi_fde {
 	uint64_t length;
 	uint64_t program_bytes; /* at most so long is its CFA program: what one row may cost */
 	bool is_debug_frame;	/* where it stands */
-	bool is_entry; /* none: the gap where the program or the dynamic linker begins (cfi_fdes_add_entry())
-			*/
+	bool is_root;		/* none: code that nobody calls (cfi_fdes_add_root()) */
 };
 
 struct cfi_fdes {
@@ -37,6 +36,9 @@ struct error *cfi_fdes_init(const unsigned char *elf_ident, const struct cfi_sec
 /* Adds what is covered by others and not yet by fdes; of an FDE that is covered in part the pieces that are
  * not. On an error (memory) fdes are as before. */
 struct error *cfi_fdes_merge(struct cfi_fdes *fdes, const struct cfi_fdes *others);
+/* Code that nobody calls: a stack ends there. Does nothing where an FDE covers the start, or no segment. */
+struct error *cfi_fdes_add_root(struct cfi_fdes *fdes, const struct segments *segments, uint64_t start,
+				uint64_t length);
 /* Where the kernel starts a program nobody has called: without an FDE the code from there to the next one, if
  * it is not far, is a root. Does nothing where an FDE covers the entry, or no segment. */
 struct error *cfi_fdes_add_entry(struct cfi_fdes *fdes, const struct segments *segments, uint64_t entry);

@@ -21,14 +21,16 @@ struct pclntab_layout {
 	bool is_relative;  /* addresses in 4 bytes from the start of the text, else in 8 bytes */
 	uint8_t parts;	   /* where in the header the places of the parts begin; 0: Go 1.2, one part */
 	uint8_t functions; /* where the index begins, when there is one part */
+	uint8_t flags;	   /* number of the field whose second byte they are; 0: there are none */
 };
 
 static const struct pclntab_layout layouts[] = {
 	{.magic = 0xfb, .functions = 16},
-	{.magic = 0xfa, .parts = 24},
-	{.magic = 0xf0, .parts = 32, .is_relative = true},
-	/* 1.20: the record has grown, at its end. */
-	{.magic = 0xf1, .parts = 32, .is_relative = true},
+	/* Go 1.16 has zeros where 1.17 has flags. */
+	{.magic = 0xfa, .parts = 24, .flags = 8},
+	{.magic = 0xf0, .parts = 32, .is_relative = true, .flags = 8},
+	/* 1.20: the line where the function begins stands before them. */
+	{.magic = 0xf1, .parts = 32, .is_relative = true, .flags = 9},
 };
 
 #define HEADER_COUNT 8
@@ -36,6 +38,8 @@ static const struct pclntab_layout layouts[] = {
 
 /* Fields of a record are numbered; the first, the address, is as wide as in the index. */
 enum record_field { RECORD_NAME = 0, RECORD_FILE = 4, RECORD_LINE = 5, RECORD_UNIT = 7 };
+/* runtime/symtab.go: abi.FuncFlagTopFrame */
+#define FLAG_TOP_FRAME 1
 
 /* ---- reading ---- */
 
@@ -250,6 +254,27 @@ static bool read_function(const struct pclntab *table, uint64_t number, struct p
 	}
 	*ret = function;
 	return true;
+}
+
+/* Go does not go on from its signal handlers to what they interrupted; we do. */
+static bool is_signal_handler(const struct pclntab_function *function)
+{
+	return memmem(function->name, function->length, "igtramp", 7) != NULL;
+}
+
+bool pclntab_next_root(const struct pclntab *table, uint64_t *number, struct pclntab_function *ret)
+{
+	if (!table->layout || !table->layout->flags || pclntab_needs_text_start(table))
+		return false;
+	while (*number < table->count) {
+		uint32_t flags;
+
+		if (read_function(table, (*number)++, ret) &&
+		    read_field(table, ret, table->layout->flags, &flags) && (flags >> 8 & FLAG_TOP_FRAME) &&
+		    !is_signal_handler(ret))
+			return true;
+	}
+	return false;
 }
 
 bool pclntab_find(const struct pclntab *table, uint64_t address, struct pclntab_function *ret)

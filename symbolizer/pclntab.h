@@ -58,6 +58,9 @@ bool pclntab_needs_text_start(const struct pclntab *table);
 bool pclntab_has_lines(const struct pclntab *table);
 
 bool pclntab_find(const struct pclntab *table, uint64_t address, struct pclntab_function *ret);
+/* The next function, from *number on, that nobody calls ("top frame"; since Go 1.17): *number is behind it
+ * then. false: there is none. */
+bool pclntab_next_root(const struct pclntab *table, uint64_t *number, struct pclntab_function *ret);
 /* address: inside the function. Of inlined code the line is that of the callee, in its file. */
 bool pclntab_find_line(const struct pclntab *table, const struct pclntab_function *function, uint64_t address,
 		       struct pclntab_line *ret);

@@ -131,7 +131,7 @@ NO_INFORMATION = ("no_table", "no_rule")
 JITTED = r"\[anon\]![^;]*"
 
 THROWS = [
-    rf"{MAIN}{chain('catcher', 'rethrower')}(?:;passer){{0,7}}(?:;thrower)?(?:;{CXX})*",
+    rf"{MAIN}{chain('catcher', 'rethrower')}(?:;passer){{0,7}}(?:;thrower|;~guard)?(?:;{CXX})*",
     rf"{MAIN};other_work",
     rf"{MAIN};sorter(?:;{CXX})*(?:;compare_throws)?(?:;thrower)?(?:;{CXX})*"]
 THROWN = rf"{MAIN};catcher;rethrower(?:;passer){{7}};thrower;libstdc\+\+[^;]*!__cxa_throw;libgcc.*"

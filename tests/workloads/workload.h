@@ -33,8 +33,8 @@ static inline void workload_say(const char *words)
 	fflush(stdout);
 }
 
-/* The same work wherever it stands: a chain of dependent multiplications. A macro: what is inlined is a function of
- * its own, and the work is to be the caller's. */
+/* The same work wherever it stands: a chain of dependent multiplications. A macro: what is inlined is a
+ * function of its own, and the work is to be the caller's. */
 #define workload_burn(seed, rounds)                                                                          \
 	({                                                                                                   \
 		uint64_t workload_value = (seed);                                                            \
