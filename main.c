@@ -96,7 +96,7 @@ static struct error *run_verb(const struct options *options, char *const *argv, 
 	case VERB_REPORT:
 		return run_report(options);
 	case VERB_SYMBOLIZE:
-		return symbolize_run(options);
+		return symbolize_run(options, ret_status);
 	case VERB_DOCTOR:
 		return probe_doctor(options->pid, ret_status);
 	default:

@@ -280,6 +280,7 @@ size_t session_count_unnamed(const struct session *session)
 static void on_named(void *arg, uint32_t module, const struct resolved_name *names, size_t count)
 {
 	struct session *session = arg;
+	const struct resolved_name *first = NULL;
 	bool is_chain = false;
 
 	for (size_t i = 0; i < count; i++) {
@@ -293,10 +294,13 @@ static void on_named(void *arg, uint32_t module, const struct resolved_name *nam
 			.is_fde = names[i].is_fde,
 		};
 
-		/* The concrete function alone; of a chain the lines are those of calls. */
+		/* The concrete function, with the line of the instruction: that of the first level. */
 		if (is_chain) {
-			name.file = NULL;
-			name.file_length = name.line = 0;
+			name.file = first->file_length ? first->file : NULL;
+			name.file_length = first->file_length;
+			name.line = first->line;
+		} else {
+			first = &names[i];
 		}
 		is_chain = names[i].is_inlined;
 		if (is_chain)
