@@ -37,7 +37,7 @@ struct symbolize {
 	int fd;
 	uint64_t size_bytes;
 	struct loop *loop;
-	struct channel *supervisor;
+	struct channel *peer; /* between supervisor and interface */
 	struct symbolizer_client *client;
 	struct symbolizer_worker {
 		struct symbolize *symbolize;
@@ -326,7 +326,7 @@ static struct error *prepare(struct symbolize *symbolize, int supervisor_fd)
 
 	if (!error)
 		error = channel_create(symbolize->loop, supervisor_fd, on_handed, on_supervisor_closed,
-				       symbolize, &symbolize->supervisor);
+				       symbolize, &symbolize->peer);
 	if (!error)
 		error = loop_add_timer(symbolize->loop, 0, 0, give_up, symbolize, &symbolize->last_words);
 	if (!error)
@@ -403,30 +403,30 @@ static struct error *fork_family(struct symbolize *symbolize, struct family *fam
 	return error ? error : privileges_keep_least(PRIVILEGES_KEEP_FORKING);
 }
 
-static struct error *hand_over(struct symbolize *symbolize, const struct family *family)
+/* The channel stays open: its end is the sign for the other side that this one has gone. */
+static struct error *hand_over(struct symbolize *symbolize, struct family *family)
 {
-	struct channel *channel = NULL;
 	struct error *error = loop_create(&symbolize->loop);
 
 	if (!error)
-		error = channel_create(symbolize->loop, family->interface.socket, ignore_message,
-				       on_supervisor_closed, symbolize, &channel);
+		error = channel_create(symbolize->loop, take_fd(&family->interface.socket), ignore_message,
+				       on_supervisor_closed, symbolize, &symbolize->peer);
 	for (unsigned i = 0; i < WORKERS && !error; i++) {
 		const int sockets[2] = {family->workers[i].socket, family->names_fds[i]};
 
-		error = channel_send(channel, HANDING_WORKER, NULL, 0, sockets, 2);
+		error = channel_send(symbolize->peer, HANDING_WORKER, NULL, 0, sockets, 2);
 	}
-	if (!error)
-		error = channel_send(channel, HANDING_FILE, NULL, 0, &symbolize->fd, 1);
-	if (error)
-		channel_destroy(channel);
-	/* Else it stays open: its end is the interface's sign that this process has gone. */
-	return error;
+	return error ? error : channel_send(symbolize->peer, HANDING_FILE, NULL, 0, &symbolize->fd, 1);
 }
 
-static void end_family(const struct family *family)
+/* The interface has no rights over the workers, and a hanging one does not see that its sockets are closed.
+ */
+static void end_family(struct family *family)
 {
+	cleanup_close(&family->interface.socket);
 	for (unsigned i = 0; i < WORKERS; i++) {
+		cleanup_close(&family->workers[i].socket);
+		cleanup_close(&family->names_fds[i]);
 		if (family->workers[i].pid <= 0)
 			continue;
 		kill(family->workers[i].pid, SIGKILL);
@@ -436,24 +436,22 @@ static void end_family(const struct family *family)
 
 struct error *symbolize_run(const struct options *options, int *ret_status)
 {
-	struct family family = {.interface.pid = 0};
-	struct symbolize *symbolize = calloc(1, sizeof(*symbolize));
+	struct family family = {{{.socket = -1}, {.socket = -1}}, {.socket = -1}, {-1, -1}};
+	struct symbolize symbolize = {.options = options, .path = options->file, .fd = -1};
 	struct error *error;
 	int status = 0;
 
-	if (!symbolize)
-		return error_create(ERROR_GENERAL, ENOMEM, NULL, "symbolize");
-	symbolize->options = options;
-	symbolize->path = options->file;
-	error = open_file(symbolize);
+	error = open_file(&symbolize);
 	if (!error)
-		error = fork_family(symbolize, &family);
+		error = fork_family(&symbolize, &family);
 	if (!error)
-		error = hand_over(symbolize, &family);
+		error = hand_over(&symbolize, &family);
 	if (!error && waitpid(family.interface.pid, &status, 0) < 0)
 		error = error_create(ERROR_GENERAL, errno, NULL, "waitpid");
-	end_family(&family);
 	*ret_status = WIFEXITED(status) ? WEXITSTATUS(status) : ERROR_GENERAL;
-	/* The rest goes with the process. */
+	end_family(&family);
+	channel_destroy(symbolize.peer);
+	loop_destroy(symbolize.loop);
+	cleanup_close(&symbolize.fd);
 	return error;
 }
