@@ -23,13 +23,14 @@ override CFLAGS += -std=gnu11 -Wall -Wextra -Werror -Wno-unused-parameter -fno-o
 	$(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all)
 override CPPFLAGS += -D_GNU_SOURCE -I. -I$(B)
 override LDFLAGS += $(if $(SAN),-fsanitize=$(SAN))
-LIBS := -lbpf -ldw -lelf -lncursesw -ltinfo -lsqlite3 -ljansson -lcap -liberty -lm
+LIBS := -lbpf -ldw -lelf -llzma -lncursesw -ltinfo -lsqlite3 -ljansson -lcap -liberty -lcapstone -lm
 BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -D__TARGET_ARCH_x86 -Wall -Werror -I. \
 	-I/usr/include/x86_64-linux-gnu -MMD -MP
 
 # ---- what is built from what ----
 ROOMS = base bpf symbolizer profile export tui
-EXTRA = session.c session_news.c session_source.c session_heap.c live.c options.c help.c symbolize.c
+EXTRA = session.c session_news.c session_source.c session_heap.c live.c options.c help.c symbolize.c \
+	annotate.c annotate_choose.c worker_start.c
 SOURCES := $(filter-out %.bpf.c,$(foreach room,$(ROOMS),$(wildcard $(room)/*.c))) $(EXTRA)
 BPF_SOURCES := $(wildcard bpf/*.bpf.c)
 SKELETONS := $(BPF_SOURCES:%.bpf.c=$(B)/%.skel.h)
@@ -70,12 +71,13 @@ $(B)/%.skel.h: $(B)/%.bpf.o
 WORKLOAD_CFLAGS := -O2 -g -fomit-frame-pointer -Wall -Wextra -Wno-unused-parameter -D_GNU_SOURCE
 own_flags = $$(sed -nE 's,^(/\*|//) FLAGS: ([^*]*).*,\2,p' $<)
 
-$(O)/tests/workloads/%: tests/workloads/%.c
+WORKLOAD_HEADERS := $(wildcard tests/workloads/*.h)
+$(O)/tests/workloads/%: tests/workloads/%.c $(WORKLOAD_HEADERS)
 	$(call say,CC,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(WORKLOAD_CFLAGS) $(if $(filter lib%,$(notdir $@)),-shared -fPIC) $(own_flags) \
 		-o $@ $< -lm -lpthread -ldl
 
-$(O)/tests/workloads/%: tests/workloads/%.cc
+$(O)/tests/workloads/%: tests/workloads/%.cc $(WORKLOAD_HEADERS)
 	$(call say,CXX,$@)
 	$(Q)mkdir -p $(@D) && g++ -O2 -g -fomit-frame-pointer -Wall -Wextra $(own_flags) -o $@ $< -lpthread
 
@@ -84,7 +86,7 @@ $(O)/tests/workloads/%: tests/workloads/%.rs
 	$(Q)mkdir -p $(@D) && env -u MAKEFLAGS $(RUSTC) $(own_flags) -o $@ $<
 
 # Two hundred libraries, each with a function of its own name.
-$(O)/tests/workloads/numbered/lib%: tests/workloads/libnumbered.c
+$(O)/tests/workloads/numbered/lib%: tests/workloads/libnumbered.c $(WORKLOAD_HEADERS)
 	$(if $(filter 000,$*),$(call say,CC,$(@D)/lib000 … lib199))
 	$(Q)mkdir -p $(@D) && $(CC) $(WORKLOAD_CFLAGS) -shared -fPIC -DNUMBER=$* $(own_flags) -o $@ $<
 

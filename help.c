@@ -21,6 +21,11 @@
 	"     peak-bytes                    what was live when the heap was largest\n"                       \
 	"     -L PCT                        leave out what is below PCT % of all (default 0)\n"              \
 	"     -n ROWS                       rows (default 40 in text, all in JSON)\n"
+#define ANNOTATE_HELP                                                                                        \
+	"kiln annotate FILE SYMBOL          a function's source and instructions, with their samples\n"      \
+	"     SYMBOL                        as reports show it; or MODULE!SYMBOL\n"                          \
+	"     --source-path FROM=TO         where sources are that were at FROM when it was built\n"         \
+	"     --intel                       Intel's syntax (AT&T's)\n"
 #define DOCTOR_HELP                                                                                          \
 	"kiln doctor [-p PID]               what works here: one line a capability; exit 0, 4 or 5\n"
 #define SYMBOLIZE_HELP                                                                                       \
@@ -34,6 +39,7 @@
 	"  -d SECONDS          how long\n"                                                                   \
 	"  --heap=auto|exact|off   every allocation; auto ends it when it costs too much (auto)\n"           \
 	"  --max-overhead PCT  what auto may cost the target: % of its CPU time (5)\n"                       \
+	"  --debuginfod        debug files that are not here may be got from debuginfod's servers\n"         \
 	"  --user, --kernel    samples of user mode, of kernel mode only\n"                                  \
 	"  --max-lost PCT      exit 7 when more than PCT % of samples or allocations were lost\n"            \
 	"  -q, -v              say less, say more\n"
@@ -49,13 +55,14 @@
 static const char *const texts[] = {
 	[VERB_ATTACH] =
 		"kiln: where a running process spends its CPU time, and who holds its memory, "
-		"live.\n\n" TARGET_HELP RUN_HELP RECORD_HELP OPEN_HELP REPORT_HELP SYMBOLIZE_HELP DOCTOR_HELP
-			DEMO_HELP
+		"live.\n\n" TARGET_HELP RUN_HELP RECORD_HELP OPEN_HELP REPORT_HELP ANNOTATE_HELP
+			SYMBOLIZE_HELP DOCTOR_HELP DEMO_HELP
 		"kiln --version, kiln --help, kiln VERB --help\n" COLLECTING_HELP SCREEN_HELP EXIT_HELP,
 	[VERB_RUN] = RUN_HELP COLLECTING_HELP SCREEN_HELP,
 	[VERB_RECORD] = RECORD_HELP COLLECTING_HELP,
 	[VERB_OPEN] = OPEN_HELP SCREEN_HELP,
 	[VERB_REPORT] = REPORT_HELP,
+	[VERB_ANNOTATE] = ANNOTATE_HELP,
 	[VERB_DOCTOR] = DOCTOR_HELP,
 	[VERB_SYMBOLIZE] = SYMBOLIZE_HELP,
 	[VERB_DEMO] = DEMO_HELP COLLECTING_HELP SCREEN_HELP,

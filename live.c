@@ -23,6 +23,8 @@
 /* How long the end waits for names that were asked and not answered. */
 #define NAMES_DEADLINE_MS 10000
 #define NAMES_POLL_MS	  20
+/* What servers send takes longer; another signal ends the wait. */
+#define FETCH_DEADLINE_MS 120000
 
 enum mode { MODE_DASHBOARD, MODE_RECORD, MODE_REPORT };
 
@@ -37,6 +39,7 @@ struct live {
 	bool is_leaving; /* the dashboard is closed, a save may still run */
 	bool is_ready, is_ended, was_signalled, was_lost;
 	unsigned names_waited_ms;
+	unsigned signals, signals_before; /* all that came; before the wait for names */
 	/* The end of a save that the loop runs for. */
 	struct error *save_error;
 	char *saved_path;
@@ -108,6 +111,7 @@ static void on_signal(void *arg, int signal)
 	struct live *live = arg;
 
 	live->was_signalled = true;
+	live->signals++;
 	end(live);
 }
 
@@ -141,11 +145,12 @@ static void on_saved(void *arg, struct error *error, const char *path)
 static void on_names_poll(void *arg)
 {
 	struct live *live = arg;
+	unsigned deadline_ms = live->options->debuginfod ? FETCH_DEADLINE_MS : NAMES_DEADLINE_MS;
 
 	live->names_waited_ms += NAMES_POLL_MS;
 	session_settle(live->session);
-	if (!session_count_unnamed(live->session) || live->names_waited_ms >= NAMES_DEADLINE_MS ||
-	    live->was_lost) {
+	if (!session_count_unnamed(live->session) || live->names_waited_ms >= deadline_ms || live->was_lost ||
+	    live->signals != live->signals_before) {
 		live->has_names = true;
 		loop_quit(live->loop, 0);
 	}
@@ -166,6 +171,7 @@ static void wait_for_names(struct live *live)
 	struct loop_source *timer = NULL;
 
 	session_settle(live->session);
+	live->signals_before = live->signals;
 	if (live->was_lost || !session_count_unnamed(live->session))
 		return;
 	error_destroy(loop_add_timer(live->loop, NAMES_POLL_MS, NAMES_POLL_MS, on_names_poll, live, &timer));
@@ -392,6 +398,7 @@ static struct error *run_interface(struct live *live, int probe_fd)
 {
 	struct session_options session_options = {
 		.hz = live->options->hz,
+		.debuginfod = live->options->debuginfod,
 		.save_directory = live->save_directory,
 		.on_change = on_change,
 		.arg = live,

@@ -1,10 +1,12 @@
 /* kiln: the verbs. */
+#include "annotate.h"
 #include "bpf/probe.h"
 #include "export/report.h"
 #include "live.h"
 #include "options.h"
 #include "profile/snapshot.h"
 #include "symbolize.h"
+#include "symbolizer/sandbox.h"
 #include "tui/app.h"
 
 #include <errno.h>
@@ -97,8 +99,10 @@ static struct error *run_verb(const struct options *options, char *const *argv, 
 		return run_report(options);
 	case VERB_SYMBOLIZE:
 		return symbolize_run(options, ret_status);
+	case VERB_ANNOTATE:
+		return annotate_run(options);
 	case VERB_DOCTOR:
-		return probe_doctor(options->pid, ret_status);
+		return probe_doctor(options->pid, sandbox_trial_main, ret_status);
 	default:
 		return live_run(options, argv, ret_status);
 	}

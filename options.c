@@ -30,6 +30,8 @@ enum option_code {
 	OPTION_METRIC,
 	OPTION_FORMAT,
 	OPTION_SCOPE,
+	OPTION_SOURCE_PATH,
+	OPTION_INTEL,
 	OPTION_HELP,
 	OPTION_VERSION,
 };
@@ -72,6 +74,12 @@ static const struct option report_options[] = {
 	GENERAL,
 	END,
 };
+static const struct option annotate_options[] = {
+	{"source-path", required_argument, NULL, OPTION_SOURCE_PATH},
+	{"intel", no_argument, NULL, OPTION_INTEL},
+	GENERAL,
+	END,
+};
 static const struct option doctor_options[] = {GENERAL, END};
 
 struct verb_syntax {
@@ -86,13 +94,14 @@ static const struct verb_syntax verbs[] = {
 	{"record", VERB_RECORD, ":p:n:e:F:d:o:qv", live_options},
 	{"open", VERB_OPEN, ":qv", open_options},
 	{"report", VERB_REPORT, ":L:n:qv", report_options},
+	{"annotate", VERB_ANNOTATE, ":qv", annotate_options},
 	{"doctor", VERB_DOCTOR, ":p:qv", doctor_options},
 	{"demo", VERB_DEMO, ":e:F:d:o:qv", live_options},
 	{"symbolize", VERB_SYMBOLIZE, ":e:qv", doctor_options},
 };
 static const struct verb_syntax attach_syntax = {"", VERB_ATTACH, ":p:n:e:F:d:qv", live_options};
 
-static const char *const later_verbs[] = {"diff", "export", "annotate"};
+static const char *const later_verbs[] = {"diff", "export"};
 
 /* What was said of the heap in so many words: two options may oppose each other, a default opposes nothing.
  */
@@ -246,7 +255,8 @@ static struct error *parse_collecting(int code, const char *argument, struct opt
 	case OPTION_CHILDREN:
 		return not_built("--children");
 	case OPTION_DEBUGINFOD:
-		return not_built("--debuginfod");
+		options->debuginfod = true;
+		return NULL;
 	case OPTION_USER:
 		options->user_only = true;
 		return NULL;
@@ -318,6 +328,18 @@ static struct error *parse_reporting(int code, const char *argument, struct opti
 	}
 }
 
+static struct error *parse_annotating(int code, const char *argument, struct options *options)
+{
+	if (code == OPTION_INTEL) {
+		options->is_intel = true;
+		return NULL;
+	}
+	if (options->source_map_count == SOURCE_MAPS_MAX)
+		return usage("--source-path", "too many");
+	options->source_maps[options->source_map_count++] = argument;
+	return NULL;
+}
+
 /* The option that the user probably meant. */
 static struct error *unknown_option(const char *given, const struct verb_syntax *syntax)
 {
@@ -384,6 +406,9 @@ static struct error *parse_option(int code, const char *argument, const char *wo
 		return parse_reporting(code, argument, options);
 	case OPTION_SCOPE:
 		return not_built("--scope");
+	case OPTION_SOURCE_PATH:
+	case OPTION_INTEL:
+		return parse_annotating(code, argument, options);
 	case OPTION_COLOR:
 	case OPTION_THEME:
 	case OPTION_ASCII:
@@ -434,6 +459,20 @@ static struct error *take_addresses(char **operands, size_t count, struct option
 	return NULL;
 }
 
+static struct error *take_symbol(char **operands, size_t count, struct options *options)
+{
+	if (count != 2)
+		return usage(count > 2 ? operands[2]
+			     : count   ? "SYMBOL"
+				       : "FILE",
+			     count > 2 ? "one function at a time"
+			     : count   ? "which function?"
+				       : "which snapshot?");
+	options->file = operands[0];
+	options->symbol = operands[1];
+	return NULL;
+}
+
 static struct error *take_operands(const struct verb_syntax *syntax, char **operands, size_t count,
 				   struct options *options)
 {
@@ -463,6 +502,8 @@ static struct error *take_operands(const struct verb_syntax *syntax, char **oper
 		return take_file(operands, count, options);
 	case VERB_SYMBOLIZE:
 		return take_addresses(operands, count, options);
+	case VERB_ANNOTATE:
+		return take_symbol(operands, count, options);
 	default:
 		return count ? usage(operands[0], "unexpected") : NULL;
 	}

@@ -20,12 +20,15 @@ enum verb {
 	VERB_RECORD,
 	VERB_OPEN,
 	VERB_REPORT,
+	VERB_ANNOTATE,
 	VERB_DOCTOR,
 	VERB_DEMO,
 	VERB_SYMBOLIZE,
 	VERB_HELP,
 	VERB_VERSION
 };
+
+#define SOURCE_MAPS_MAX 64
 
 struct options {
 	enum verb verb;
@@ -39,15 +42,21 @@ struct options {
 	double hz;
 	double duration_s; /* 0: no limit */
 	bool user_only, kernel_only;
+	bool debuginfod; /* debug files may be got from servers */
 	enum heap_choice heap;
 	double max_overhead_pct; /* of HEAP_CHOICE_AUTO */
 	double max_lost_pct;	 /* negative: no limit */
 	bool quiet, verbose;
 	/* files */
 	const char *output; /* NULL: default pattern */
-	const char *file;   /* of open, report and symbolize */
+	const char *file;   /* of open, report, annotate and symbolize */
 	char **addresses;   /* of symbolize: hex, checked */
 	size_t address_count;
+	/* annotate */
+	const char *symbol;
+	const char *source_maps[SOURCE_MAPS_MAX]; /* FROM=TO */
+	size_t source_map_count;
+	bool is_intel;
 	struct report_options report;
 	struct app_options app;
 };

@@ -4,6 +4,7 @@
 #include "session_internal.h"
 
 #include "base/cleanup.h"
+#include "base/text.h"
 #include "options.h"
 
 #include <errno.h>
@@ -91,6 +92,16 @@ void session_ask_names(struct session *session)
 			return;
 		}
 	}
+}
+
+void session_ask_jit_names(struct session *session)
+{
+	/* What is being asked may be answered from what was there before. */
+	session->must_ask_jit = symbolizer_client_pending(session->symbolizer) > 0;
+	if (session->must_ask_jit)
+		return;
+	profile_ask_again(session->source.profile, MODULE_ANONYMOUS);
+	session_ask_names(session);
 }
 
 /* Returns whether there may be more. */
@@ -280,11 +291,11 @@ size_t session_count_unnamed(const struct session *session)
 static void on_named(void *arg, uint32_t module, const struct resolved_name *names, size_t count)
 {
 	struct session *session = arg;
-	const struct resolved_name *first = NULL;
-	bool is_chain = false;
+	struct frame_name levels[NAME_LEVELS_MAX];
+	size_t level = 0;
 
-	for (size_t i = 0; i < count; i++) {
-		struct frame_name name = {
+	for (size_t i = 0; i < count && level < NAME_LEVELS_MAX; i++) {
+		levels[level++] = (struct frame_name){
 			.start = names[i].start,
 			.function = names[i].function_length ? names[i].function : NULL,
 			.function_length = names[i].function_length,
@@ -293,28 +304,25 @@ static void on_named(void *arg, uint32_t module, const struct resolved_name *nam
 			.line = names[i].line,
 			.is_fde = names[i].is_fde,
 		};
-
-		/* The concrete function, with the line of the instruction: that of the first level. */
-		if (is_chain) {
-			name.file = first->file_length ? first->file : NULL;
-			name.file_length = first->file_length;
-			name.line = first->line;
-		} else {
-			first = &names[i];
-		}
-		is_chain = names[i].is_inlined;
-		if (is_chain)
+		if (names[i].is_inlined)
 			continue;
-
-		profile_set_name(session->source.profile, FRAME(module, names[i].offset), &name);
+		profile_set_name(session->source.profile, FRAME(module, names[i].offset), levels, level);
+		level = 0;
 	}
+	if (session->must_ask_jit)
+		session_ask_jit_names(session);
 }
 
 static void on_info(void *arg, const struct info_message *info)
 {
 	struct session *session = arg;
+	struct module module;
 
 	error_destroy(profile_set_module_info(session->source.profile, info));
+	/* A debug file that is wrong, or cannot be read. What has no file has none of that. */
+	if (info->why[0] && profile_find_module(session->source.profile, info->module, &module) &&
+	    module.path[0] == '/')
+		snprintf(session->note, sizeof(session->note), "%.80s: %.120s", module.name, info->why);
 }
 
 static void on_stuck(void *arg, uint32_t module)
@@ -322,12 +330,33 @@ static void on_stuck(void *arg, uint32_t module)
 	struct session *session = arg;
 	struct stuck_message message = {.module = module, .generation = session->worker_generation};
 
-	snprintf(session->note, sizeof(session->note), "reading symbols takes too long: starting again");
+	snprintf(session->note, sizeof(session->note),
+		 "reading symbols takes too long, or has crashed: starting again");
 	if (session->probe)
 		error_destroy(channel_send(session->probe, KILN_STUCK, &message, sizeof(message), NULL, 0));
 }
 
-static const struct symbolizer_client_ops symbolizer_ops = {on_named, on_info, on_stuck};
+static void on_fetching(void *arg, const char *text)
+{
+	struct session *session = arg;
+
+	text_sanitize(text, SIZE_MAX, session->note, sizeof(session->note));
+}
+
+/* Said for good, and what has no names is not told as if it had. */
+static void on_set_aside(void *arg, uint32_t id)
+{
+	struct session *session = arg;
+	struct module module = {.name = "[unknown]"};
+	char text[256];
+
+	profile_find_module(session->source.profile, id, &module);
+	snprintf(text, sizeof(text), "%.80s: set aside: reading its names killed two workers", module.name);
+	session_add_event(session, session_now_ns(), text);
+	error_destroy(profile_set_module_symbols(session->source.profile, id, SYMBOLS_STRIPPED, NULL));
+}
+
+static const struct symbolizer_client_ops symbolizer_ops = {on_named, on_info, on_stuck, on_set_aside};
 
 /* ---- life ---- */
 
@@ -359,6 +388,8 @@ struct error *session_create(struct loop *loop, int probe_fd, const struct sessi
 		error = profile_create(&session->source.profile);
 	if (!error)
 		error = symbolizer_client_create(loop, &symbolizer_ops, session, &session->symbolizer);
+	if (!error && options->debuginfod)
+		error = symbolizer_client_use_debuginfod(session->symbolizer, on_fetching);
 	if (error) {
 		session_destroy(session);
 		return error;

@@ -25,6 +25,7 @@ enum session_change {
 
 struct session_options {
 	double hz;
+	bool debuginfod;
 	const char *save_directory; /* of the default place for snapshots; made when missing */
 	void (*on_change)(void *arg, enum session_change change);
 	void *arg;

@@ -28,6 +28,7 @@ struct session {
 	struct tables_message tables;
 	struct pids_message pids;
 	uint32_t worker_generation;
+	bool must_ask_jit;	/* for names of JIT code, when the questions under way are answered */
 	uint64_t paused_ns;	/* when collecting was switched off last */
 	uint64_t paused_cpu_ns; /* what the target had used then */
 	uint64_t end_ns;	/* of collecting; 0 while it goes on */
@@ -62,6 +63,8 @@ void session_tell(struct session *session, enum session_change change);
 void session_add_event(struct session *session, uint64_t time_ns, const char *text);
 /* Asks the worker for all frames that nobody has asked for yet. */
 void session_ask_names(struct session *session);
+/* There are new names of JIT code: asks for what has had none. */
+void session_ask_jit_names(struct session *session);
 void session_update_facts(struct session *session);
 /* Reads what the ring still holds; facts and samples are of one moment then. */
 void session_end_collecting(struct session *session, uint64_t end_ns);

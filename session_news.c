@@ -64,6 +64,9 @@ static void on_module(struct session *session, const struct probe_module_message
 	error_destroy(profile_set_module(session->source.profile, module->module,
 					 (enum module_kind)module->kind, path));
 	error_destroy(symbolizer_client_set_module(session->symbolizer, module->module, module->size_bytes));
+	error_destroy(symbolizer_client_set_module_path(session->symbolizer, module->module, path));
+	if (module->module == MODULE_ANONYMOUS)
+		session_ask_jit_names(session);
 }
 
 static void on_ready(struct session *session, struct message *message)
@@ -174,6 +177,7 @@ void session_on_message(void *arg, struct message *message)
 	switch (message->type) {
 	case PROBE_TARGET:
 		memcpy(&session->target, message->payload, sizeof(session->target));
+		symbolizer_client_set_root(session->symbolizer, take_fd(&message->fds[0]));
 		return;
 	case PROBE_PIDS:
 		on_pids(session, message->payload);

@@ -321,7 +321,8 @@ static void on_supervisor_closed(void *arg)
 
 static struct error *prepare(struct symbolize *symbolize, int supervisor_fd)
 {
-	static const struct symbolizer_client_ops ops = {on_named, on_info, on_stuck};
+	static const struct symbolizer_client_ops ops = {on_named, on_info, on_stuck, NULL};
+	_cleanup_free_ char *path = NULL;
 	struct error *error = loop_create(&symbolize->loop);
 
 	if (!error)
@@ -333,6 +334,10 @@ static struct error *prepare(struct symbolize *symbolize, int supervisor_fd)
 		error = symbolizer_client_create(symbolize->loop, &ops, symbolize, &symbolize->client);
 	if (!error)
 		error = symbolizer_client_set_module(symbolize->client, MODULE, symbolize->size_bytes);
+	/* Debug files lie beside the file itself, not beside a link to it. */
+	path = realpath(symbolize->path, NULL);
+	if (!error && path)
+		error = symbolizer_client_set_module_path(symbolize->client, MODULE, path);
 	if (!error)
 		loop_run(symbolize->loop);
 	if (!error && symbolize->handed != WORKERS)

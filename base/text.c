@@ -64,13 +64,60 @@ size_t text_encode(uint32_t codepoint, char ret[4])
 	return 4;
 }
 
-/* What could move the cursor, switch the terminal's state, reorder the line or hide itself. */
+/* What could move the cursor, switch the terminal's state, reorder the line or hide itself; and what is no
+ * character at all. Sorted. */
+static const struct {
+	uint32_t first, last;
+} unsafe[] = {
+	{0x00, 0x1f},	     /* C0 */
+	{0x7f, 0x9f},	     /* DEL, C1 */
+	{0xad, 0xad},	     /* soft hyphen */
+	{0x34f, 0x34f},	     /* grapheme joiner */
+	{0x600, 0x605},	     /* marks that reach over the numbers behind them */
+	{0x61c, 0x61c},	     /* Arabic letter mark: bidi */
+	{0x6dd, 0x6dd},	     /* reaches over, too */
+	{0x70f, 0x70f},	     /* so does this one */
+	{0x890, 0x891},	     /* … */
+	{0x8e2, 0x8e2},	     /* … */
+	{0x115f, 0x1160},    /* fillers */
+	{0x17b4, 0x17b5},    /* vowels without a form */
+	{0x180b, 0x180f},    /* variation selectors, vowel separator */
+	{0x200b, 0x200f},    /* zero width; marks of direction */
+	{0x2028, 0x202e},    /* line and paragraph separators, embeddings, overrides */
+	{0x2060, 0x206f},    /* word joiner, invisible operators, isolates */
+	{0x3164, 0x3164},    /* filler */
+	{0xfdd0, 0xfdef},    /* no characters */
+	{0xfe00, 0xfe0f},    /* variation selectors: some terminals change the width for them */
+	{0xfeff, 0xfeff},    /* byte order mark */
+	{0xffa0, 0xffa0},    /* filler */
+	{0xfff0, 0xfffb},    /* unassigned, ignorable; annotations */
+	{0xfffe, 0xffff},    /* no characters */
+	{0x110bd, 0x110bd},  /* reaches over */
+	{0x110cd, 0x110cd},  /* … */
+	{0x13430, 0x1343f},  /* joiners of hieroglyphs */
+	{0x1bca0, 0x1bca3},  /* shorthand */
+	{0x1d173, 0x1d17a},  /* music */
+	{0xe0000, 0x10ffff}, /* tags, variation selectors, private use */
+};
+
 static bool is_unsafe(uint32_t codepoint)
 {
-	return codepoint < 0x20 || (codepoint >= 0x7f && codepoint < 0xa0) || codepoint == 0xad ||
-	       codepoint == 0x61c || codepoint == 0x180e || (codepoint >= 0x200b && codepoint <= 0x200f) ||
-	       (codepoint >= 0x2028 && codepoint <= 0x202e) || (codepoint >= 0x2060 && codepoint <= 0x206f) ||
-	       codepoint == 0xfeff || (codepoint >= 0xfff9 && codepoint <= 0xfffb) || codepoint >= 0xe0000;
+	size_t low = 0, high = sizeof(unsafe) / sizeof(unsafe[0]);
+
+	if (codepoint >= 0x20 && codepoint < 0x7f)
+		return false;
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+
+		if (codepoint < unsafe[middle].first)
+			high = middle;
+		else if (codepoint > unsafe[middle].last)
+			low = middle + 1;
+		else
+			return true;
+	}
+	/* The last two of each plane are no characters. */
+	return (codepoint & 0xfffe) == 0xfffe;
 }
 
 /* How many bytes at the start are printable ASCII, which most text is: eight at a time. */

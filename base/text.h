@@ -7,7 +7,8 @@
 #include <stdint.h>
 
 /* Copies at most capacity - 1 bytes of text to ret and terminates it. Control characters (C0, C1, DEL), bidi
- * controls, zero-width and line/paragraph separators and invalid UTF-8 become '?'. What is cut ends in "…".
+ * controls, line and paragraph separators, what is invisible or only formats, what is no character, and each
+ * byte of invalid UTF-8 become '?'. What is cut ends in "…".
  * Returns the length. in_length: bytes of text, or SIZE_MAX when it is terminated. */
 size_t text_sanitize(const char *text, size_t in_length, char *ret, size_t capacity);
 

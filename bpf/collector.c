@@ -377,6 +377,8 @@ struct shared_maps collector_get_shared_maps(const struct collector *collector)
 		.mappings = bpf_map__fd(collector->programs->maps.mappings),
 		.tables = bpf_map__fd(collector->programs->maps.tables),
 		.sites = bpf_map__fd(collector->programs->maps.sites),
+		.files = bpf_map__fd(collector->programs->maps.files),
+		.remaps = bpf_map__fd(collector->programs->maps.remaps),
 		.missing = bpf_map__fd(collector->programs->maps.missing),
 	};
 }
@@ -415,6 +417,14 @@ struct error *collector_publish_table(struct collector *collector, uint32_t modu
 	struct error *error = collector_queue_table(collector, module, memfd);
 
 	return error ? error : collector_flush_tables(collector);
+}
+
+struct error *collector_know_file(struct collector *collector, const struct file_key *key,
+				  const struct known_file *file)
+{
+	if (bpf_map_update_elem(bpf_map__fd(collector->programs->maps.files), key, file, BPF_ANY))
+		return error_create(ERROR_GENERAL, errno, NULL, "cannot note a file");
+	return NULL;
 }
 
 /* Takes the inner array. */

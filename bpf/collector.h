@@ -52,7 +52,7 @@ enum sampler_clock collector_get_clock(const struct collector *collector); /* af
 
 /* What the programs of the heap share with those of the CPU: fds, the collector's. */
 struct shared_maps {
-	int life, control, mappings, tables, sites, missing;
+	int life, control, mappings, tables, sites, missing, files, remaps;
 };
 struct shared_maps collector_get_shared_maps(const struct collector *collector);
 
@@ -66,6 +66,10 @@ uint64_t collector_read_fork_count(const struct collector *collector);
  */
 struct error *collector_publish_mappings(struct collector *collector, const struct mapping *mappings,
 					 size_t count, uint64_t exec_count, uint64_t remap_count);
+/* Names a file that is known from now on, as the kernel sees it: the walker finds code of it that no
+ * published mapping has yet. */
+struct error *collector_know_file(struct collector *collector, const struct file_key *key,
+				  const struct known_file *file);
 /* memfd: a sealed table (bpf/table.h), checked here in full; ERROR_BAD_FILE when it is none. Not taken. */
 struct error *collector_publish_table(struct collector *collector, uint32_t module, int memfd);
 /* The same in two steps, for several tables at once: publishing waits ~10 ms in the kernel, from 6.8 on once

@@ -254,6 +254,22 @@ int on_cpu_sample(struct bpf_perf_event_data *ctx)
 
 /* ---- the target's life ---- */
 
+/* The range first, then the count that makes it count. The target's mmap_lock is held for writing: nobody
+ * else is here. */
+static __always_inline void remap_note(struct target_life *target, __u64 low, __u64 high)
+{
+	__u32 zero = 0, at = (__u32)target->remap_count;
+	struct remaps *found = bpf_map_lookup_elem(&remaps, &zero);
+
+	walk_opaque(at);
+	at &= REMAPS_MAX - 1;
+	if (found) {
+		found->ranges[at].low = low;
+		found->ranges[at].high = high;
+	}
+	__sync_fetch_and_add(&target->remap_count, 1);
+}
+
 /* Free addresses have been found for a mapping: where the published ones had code, that is gone (dlclose()
  * and dlopen()). Before the mapping is made: no frame of the new code is taken for one of the old. Replacing
  * by MAP_FIXED goes unseen. */
@@ -261,12 +277,24 @@ SEC("tp_btf/vm_unmapped_area")
 int BPF_PROG(on_unmapped_area, unsigned long address, struct vm_unmapped_area_info *info)
 {
 	struct target_life *target = life_get();
+	const struct mapping_header *header;
+	const struct mapping *mapping;
+	void *array;
+	__u64 end;
+	__u32 last;
 
 	if (bpf_get_current_pid_tgid() >> 32 != config_tgid || !target || address >= ~4095ull)
 		return 0;
-	if (!mappings_overlap(address, address + info->length))
+	array = walk_get_mappings();
+	header = array ? walk_get_mapping(array, 0) : NULL;
+	if (!header)
 		return 0;
-	__sync_fetch_and_add(&target->remap_count, 1);
+	end = address + info->length;
+	last = mappings_search(array, header->count, end - 1);
+	mapping = last ? walk_get_mapping(array, last) : NULL;
+	if (!mapping || mapping->end <= address)
+		return 0;
+	remap_note(target, address, end);
 	unknown_pc_send(address, bpf_ktime_get_ns());
 	return 0;
 }

@@ -8,17 +8,24 @@
 #include "bpf/maps.h"
 #include "bpf/modules.h"
 #include "bpf/privileges.h"
+#include "bpf/supervisor.h"
 #include "bpf/target.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/utsname.h>
+#include <sys/wait.h>
 #include <unistd.h>
+
+#define TRIAL_MS 5000
 
 struct doctor {
 	FILE *stream;
@@ -190,6 +197,44 @@ static void check_terminal(struct finding *ret)
 		finding_set(ret, ANSWER_YES, CAUSE_NONE, "TERM=%s, %ux%u", name, size.ws_col, size.ws_row);
 }
 
+/* ---- the sandbox ---- */
+
+/* By the name of its answer. */
+static bool parse_answer(const char *text, struct finding *ret)
+{
+	for (size_t i = 0; i < sizeof(answer_words) / sizeof(answer_words[0]); i++) {
+		size_t length = strlen(answer_words[i]);
+
+		if (strncmp(text, answer_words[i], length) == 0 && strncmp(text + length, ": ", 2) == 0) {
+			finding_set(ret, (enum finding_answer)i, CAUSE_MACHINE, "%s", text + length + 2);
+			return true;
+		}
+	}
+	return false;
+}
+
+/* What a worker of this kiln gives up here: one is started, as the probe does it, and says so itself. */
+static void report_sandbox(struct doctor *doctor, int (*trial)(int probe_fd, int kiln_fd))
+{
+	struct child child = {.socket = -1};
+	_cleanup_error_ struct error *error = supervisor_fork_worker(trial, false, &child, NULL);
+	_cleanup_close_ int socket = child.socket;
+	struct pollfd ready = {.fd = socket, .events = POLLIN};
+	struct finding finding;
+	char text[sizeof(finding.reason)] = "";
+
+	if (!error && poll(&ready, 1, TRIAL_MS) > 0 && recv(socket, text, sizeof(text) - 1, MSG_DONTWAIT) < 0)
+		text[0] = '\0';
+	if (!error) {
+		kill(child.pid, SIGKILL);
+		waitpid(child.pid, NULL, 0);
+	}
+	if (!parse_answer(text, &finding))
+		finding_set(&finding, ANSWER_NO, CAUSE_MACHINE, "%s",
+			    error ? error_get_message(error) : "the worker that tries it says nothing");
+	print_finding(doctor, "worker sandbox", true, &finding);
+}
+
 /* ---- the target ---- */
 
 struct map_census {
@@ -289,7 +334,7 @@ static void report_checks(struct doctor *doctor, const struct check *checks, siz
 	}
 }
 
-struct error *doctor_report(pid_t pid, FILE *stream, int *ret_status)
+struct error *doctor_report(pid_t pid, int (*trial)(int probe_fd, int kiln_fd), FILE *stream, int *ret_status)
 {
 	struct doctor doctor = {.stream = stream};
 
@@ -297,6 +342,8 @@ struct error *doctor_report(pid_t pid, FILE *stream, int *ret_status)
 	report_checks(&doctor, kernel_checks, sizeof(kernel_checks) / sizeof(kernel_checks[0]));
 	report_rights(&doctor);
 	report_checks(&doctor, other_checks, sizeof(other_checks) / sizeof(other_checks[0]));
+	if (trial)
+		report_sandbox(&doctor, trial);
 	if (pid)
 		report_target(&doctor, pid);
 	if (fflush(stream) || ferror(stream))

@@ -11,9 +11,11 @@
 #include <stdio.h>
 #include <sys/types.h>
 
-/* pid 0: without a target. *ret_status: 0 when all is there that CPU profiling needs; 5 (ERROR_UNSUPPORTED)
- * when the kernel or the machine lacks some of it; 4 (ERROR_PERMISSION) when only rights do; 3
- * (ERROR_NO_TARGET) when there is no such process. */
-struct error *doctor_report(pid_t pid, FILE *stream, int *ret_status);
+/* pid 0: without a target. trial: a worker that enters its sandbox and sends what came of it, in the format
+ * of the lines (symbolizer/sandbox.h); NULL: not tried. *ret_status: 0 when all is there that CPU profiling
+ * needs; 5 (ERROR_UNSUPPORTED) when the kernel or the machine lacks some of it; 4 (ERROR_PERMISSION) when
+ * only rights do; 3 (ERROR_NO_TARGET) when there is no such process. */
+struct error *doctor_report(pid_t pid, int (*trial)(int probe_fd, int kiln_fd), FILE *stream,
+			    int *ret_status);
 
 #endif

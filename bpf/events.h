@@ -107,8 +107,21 @@ struct target_life {
 	__u64 fork_count;
 	__u64 control_lost;    /* control records that found their ring full */
 	__u64 unknown_sent_ns; /* when CONTROL_UNKNOWN_PC was sent last */
-	__u64 remap_count;     /* memory was mapped where the published mappings had code: they are stale */
+	__u64 remap_count;     /* memory was mapped where the published mappings had code */
 	__u64 reserved[3];
+};
+
+/* ---- where memory was mapped in place of published code: the one element of the array "remaps" ----
+ * The newest ranges, [remap_count % REMAPS_MAX] is written next.
+ */
+#define REMAPS_MAX 1024
+/* Of so many the oldest may be overwritten while they are read: then all mappings count as replaced. */
+#define REMAPS_READ_MAX (REMAPS_MAX / 2)
+
+struct remaps {
+	struct {
+		__u64 low, high; /* [low, high) */
+	} ranges[REMAPS_MAX];
 };
 
 /* ---- executable mappings of the target, sorted by start: inner array "mappings" ----
@@ -127,7 +140,23 @@ struct mapping_header {
 	__u64 exec_count; /* of the target when the mappings were read: differs = they are another program's
 			   */
 	__u64 generation;
-	__u64 remap_count; /* of the target then: differs = one of them has been replaced */
+	__u64 remap_count; /* of the target then: differs = some of them have been replaced since
+			      (struct remaps) */
 };
+
+/* ---- files that have an id: hash "files" ---- */
+struct file_key {
+	__u64 inode;
+	__u32 device; /* as the kernel writes it: major << 20 | minor */
+	__u32 reserved;
+};
+
+struct known_file {
+	__u64 size_bytes;
+	__s64 modified_s;
+	__u32 modified_ns;
+	__u32 module;
+};
+#define KNOWN_FILES_MAX 4096 /* the newest; of others the mappings are read first */
 
 #endif

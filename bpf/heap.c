@@ -265,6 +265,10 @@ static int configure(struct heap_books *books, const struct heap_books_options *
 	if (!failure)
 		failure = reuse_map(object, "missing", options->shared.missing);
 	if (!failure)
+		failure = reuse_map(object, "files", options->shared.files);
+	if (!failure)
+		failure = reuse_map(object, "remaps", options->shared.remaps);
+	if (!failure)
 		failure = set_entries(object, "heap_counters", books->cpus);
 	if (!failure)
 		failure = set_entries(object, "heap_scratches", books->cpus * SCRATCH_SLOTS);

@@ -47,6 +47,30 @@ struct uprobe_task {
 	struct return_instance *return_instances;
 } RELOCATED;
 
+struct timespec64 {
+	__s64 tv_sec;
+	long tv_nsec;
+} RELOCATED;
+
+struct super_block {
+	__u32 s_dev;
+} RELOCATED;
+
+struct inode {
+	struct super_block *i_sb;
+	unsigned long i_ino;
+	__s64 i_size;
+} RELOCATED;
+
+struct file {
+	struct inode *f_inode;
+} RELOCATED;
+
+struct vm_area_struct {
+	unsigned long vm_start, vm_end, vm_pgoff, vm_flags;
+	struct file *vm_file;
+} RELOCATED;
+
 struct mm_struct;
 
 struct task_struct {

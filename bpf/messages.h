@@ -9,7 +9,8 @@
 
 enum probe_message {
 	/* probe → kiln */
-	PROBE_TARGET = 1, /* struct target_message: at the start, and after each exec */
+	PROBE_TARGET = 1, /* struct target_message: at the start, and after each exec; + 1 fd (O_PATH) of the
+			     target's root, when it sees other files than kiln */
 	PROBE_PIDS,	  /* struct pids_message: kiln's own processes, whenever one is replaced */
 	PROBE_WORKER,	  /* struct worker_message + 1 fd: the socket of a (new) names worker */
 	PROBE_MODULE,	  /* struct probe_module_message */

@@ -27,9 +27,8 @@ struct entry {
 	uint64_t hash;
 	uint64_t mapped_at; /* refresh that last saw it mapped */
 	unsigned attempts;
-	uint64_t *failures;	  /* the note that counts it while it is not open */
-	struct timespec modified; /* of the file when it was opened */
-	bool is_replaced;	  /* its content changed: no longer found */
+	uint64_t *failures; /* the note that counts it while it is not open */
+	bool is_replaced;   /* its content changed: no longer found */
 };
 
 struct modules {
@@ -240,7 +239,7 @@ static void open_entry(struct modules *modules, struct entry *entry, const struc
 	}
 	if (fstat(module->fd, &status) == 0) {
 		module->size_bytes = (uint64_t)status.st_size;
-		entry->modified = status.st_mtim;
+		module->modified = status.st_mtim;
 	}
 }
 
@@ -291,8 +290,8 @@ static bool is_rewritten(const struct modules *modules, const struct entry *entr
 	return entry->module.fd >= 0 && entry->mapped_at + 1 < modules->refreshes &&
 	       fstat(entry->module.fd, &status) == 0 &&
 	       ((uint64_t)status.st_size != entry->module.size_bytes ||
-		status.st_mtim.tv_sec != entry->modified.tv_sec ||
-		status.st_mtim.tv_nsec != entry->modified.tv_nsec);
+		status.st_mtim.tv_sec != entry->module.modified.tv_sec ||
+		status.st_mtim.tv_nsec != entry->module.modified.tv_nsec);
 }
 
 static bool is_worth_another_try(const struct modules *modules, const struct entry *entry)

@@ -19,13 +19,15 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 struct target_module {
 	uint32_t id; /* MODULE_FIRST_FILE … */
 	uint32_t dev_major, dev_minor;
 	uint64_t inode;
 	uint64_t size_bytes;
-	int fd; /* O_RDONLY on a regular file; -1 when it could not be opened */
+	struct timespec modified; /* of the file when it was opened */
+	int fd;			  /* O_RDONLY on a regular file; -1 when it could not be opened */
 	bool is_deleted;
 	char *path;  /* as the kernel names it, raw: for opening */
 	char *shown; /* sanitized */

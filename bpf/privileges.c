@@ -1,6 +1,7 @@
 #include "bpf/privileges.h"
 
 #include "base/cleanup.h"
+#include "base/namespaces.h"
 
 #include <errno.h>
 #include <grp.h>
@@ -348,8 +349,11 @@ static void set_limit(int resource, rlim_t value)
 
 struct error *privileges_drop_to_nobody(void)
 {
-	struct error *error = drop(NOBODY_ID, NOBODY_ID, false);
+	struct error *error;
 
+	/* Where only root may have namespaces of its own, this is the last moment for them. */
+	namespaces_leave(NAMESPACES_BY_RIGHT);
+	error = drop(NOBODY_ID, NOBODY_ID, false);
 	if (error)
 		return error;
 	set_limit(RLIMIT_NPROC, 0);

@@ -62,7 +62,8 @@ struct error *privileges_keep_least(unsigned flags);
 /* For good: the user's ids and groups, no capability, none to be had by exec. A process that may not change
  * its user (capabilities from its file, no CAP_SETUID) keeps its user and loses the capabilities. */
 struct error *privileges_drop_to_user(uid_t uid, gid_t gid);
-/* For a worker: user and group 65534, no groups, no new processes, no core dumps, not traceable. */
+/* For a worker: user and group 65534, no groups, no new processes, no core dumps, not traceable; namespaces
+ * and an empty root directory of its own where this process may have them. */
 struct error *privileges_drop_to_nobody(void);
 /* For CMD: the user's ids and groups, and what capabilities that user's programs start with; the way to more
  * (sudo) stays open to it. uid 0 stays root. */

@@ -75,6 +75,7 @@ static void send_exit(struct probe *probe, uint64_t time_ns, uint64_t status, ui
 	if (probe->has_exit_record)
 		return;
 	probe->has_exit_record = true;
+	probe_jit_look_last(probe);
 	if (probe->collector)
 		tell_forks(probe, collector_read_fork_count(probe->collector));
 	probe_send(probe, PROBE_EVENT, &message, sizeof(message));
@@ -250,6 +251,7 @@ static void on_kiln_message(void *arg, struct message *message)
 	switch (message->type) {
 	case KILN_CLOSE:
 		probe_heap_close(probe);
+		probe_jit_look_last(probe);
 		/* fallthrough */
 	case KILN_PAUSE:
 		if (probe->collector)
@@ -419,6 +421,7 @@ static struct error *serve(struct probe *probe, int *ret_status)
 static void clean_up(struct probe *probe)
 {
 	probe_heap_destroy(probe);
+	probe_jit_stop(probe);
 	probe_stop_reading_kernel(probe);
 	collector_destroy(probe->collector);
 	workers_destroy(probe->workers);
@@ -475,7 +478,7 @@ struct error *probe_find_invoker(uid_t *ret_uid, char **ret_home)
 	return privileges_find_invoker(ret_uid, &gid, ret_home);
 }
 
-struct error *probe_doctor(uint32_t pid, int *ret_status)
+struct error *probe_doctor(uint32_t pid, int (*sandbox_trial)(int probe_fd, int kiln_fd), int *ret_status)
 {
-	return doctor_report((pid_t)pid, stdout, ret_status);
+	return doctor_report((pid_t)pid, sandbox_trial, stdout, ret_status);
 }

@@ -49,7 +49,7 @@ const char *probe_get_output_path(void);
  */
 struct error *probe_find_invoker(uid_t *ret_uid, char **ret_home);
 
-/* kiln doctor. */
-struct error *probe_doctor(uint32_t pid, int *ret_status);
+/* kiln doctor. sandbox_trial: see bpf/doctor.h. */
+struct error *probe_doctor(uint32_t pid, int (*sandbox_trial)(int probe_fd, int kiln_fd), int *ret_status);
 
 #endif

@@ -1,5 +1,6 @@
 /* What the files of the probe share (probe.c: its course; probe_words.c: what it tells kiln; probe_modules.c:
- * modules, tables, mappings; probe_command.c: a command that kiln started). Nobody else includes this. */
+ * modules, tables, mappings; probe_jit.c: names of JIT code; probe_command.c: a command that kiln started).
+ * Nobody else includes this. */
 #ifndef KILN_BPF_PROBE_INTERNAL_H
 #define KILN_BPF_PROBE_INTERNAL_H
 
@@ -38,6 +39,9 @@ struct probe {
 	int kernel_turn; /* eventfd: always readable */
 	void (*on_kernel_names)(struct probe *probe);
 	struct probe_heap *heap;
+	struct jit_files *jit; /* NULL: the target has had no code without a file yet */
+	struct loop_source *jit_timer;
+	unsigned jit_ms; /* to the next look; 0: none was made */
 	/* of the last look; the registry's */
 	const struct mapping *mappings;
 	size_t mapping_count;
@@ -82,6 +86,15 @@ void probe_refresh_or_say(struct probe *probe);
 void probe_refresh_soon(struct probe *probe);
 void probe_on_refresh_timer(void *probe);
 void probe_on_flush_timer(void *probe);
+
+/* ---- probe_jit.c ---- */
+/* true: it is a jitdump, which names code without a file. */
+bool probe_jit_take_dump(struct probe *probe, const struct target_module *module);
+/* After new modules were handed out. */
+void probe_jit_on_mappings(struct probe *probe, const struct modules_change *change);
+/* The target has ended, or nothing more is collected: kiln must hear of it before it hears of that. */
+void probe_jit_look_last(struct probe *probe);
+void probe_jit_stop(struct probe *probe);
 
 /* ---- probe_command.c ---- */
 /* Forks the command, which waits; it is the target then. */

@@ -26,7 +26,11 @@
 static void announce_module(struct probe *probe, uint32_t id, enum module_kind kind, const char *shown,
 			    int fd, uint64_t size_bytes, bool wants_table)
 {
-	struct probe_module_message message = {.module = id, .kind = kind, .size_bytes = size_bytes};
+	struct probe_module_message message = {
+		.module = id,
+		.kind = kind == MODULE_KIND_JITDUMP ? MODULE_KIND_FILE : kind,
+		.size_bytes = size_bytes,
+	};
 	struct error *error;
 
 	probe_copy_text(message.path, sizeof(message.path), shown);
@@ -123,13 +127,33 @@ static void say_about_table(struct probe *probe, uint32_t module, const char *wh
 		 about ? last_component(about->shown) : "[vdso]", why);
 }
 
+/* Where that fails, the walker waits for the mappings to be read, as it does for new files. */
+static void know_file(struct probe *probe, const struct target_module *module)
+{
+	const struct file_key key = {
+		.inode = module->inode,
+		.device = module->dev_major << 20 | module->dev_minor,
+	};
+	const struct known_file file = {
+		.size_bytes = module->size_bytes,
+		.modified_s = module->modified.tv_sec,
+		.modified_ns = (uint32_t)module->modified.tv_nsec,
+		.module = module->id,
+	};
+
+	if (module->fd >= 0)
+		error_destroy(collector_know_file(probe->collector, &key, &file));
+}
+
 static void announce_fresh(struct probe *probe, const struct modules_change *change)
 {
 	for (size_t i = 0; i < change->fresh_count; i++) {
 		const struct target_module *module = change->fresh[i];
+		bool is_dump = probe_jit_take_dump(probe, module);
 
-		announce_module(probe, module->id, MODULE_KIND_FILE, module->shown, module->fd,
-				module->size_bytes, module->fd >= 0);
+		announce_module(probe, module->id, is_dump ? MODULE_KIND_JITDUMP : MODULE_KIND_FILE,
+				module->shown, module->fd, module->size_bytes, module->fd >= 0 && !is_dump);
+		know_file(probe, module);
 		if (module->why) {
 			char text[240];
 
@@ -188,6 +212,9 @@ static void on_table(void *arg, uint32_t module, int fd, const char *why)
 		error = table_make_empty(&inner);
 	else
 		say_about_table(probe, module, why);
+	/* This one is not only a moment's news. */
+	if (strncmp(why, WORKERS_SET_ASIDE, strlen(WORKERS_SET_ASIDE)) == 0)
+		probe_send_note(probe, probe->table_note);
 	if (error)
 		say_about_table(probe, module, error_get_message(error));
 	else if (inner >= 0)
@@ -325,6 +352,7 @@ struct error *probe_refresh(struct probe *probe)
 	probe->mappings = change.mappings;
 	probe->mapping_count = change.count;
 	announce_fresh(probe, &change);
+	probe_jit_on_mappings(probe, &change);
 	if (change.changed)
 		probe_heap_on_mappings(probe);
 	if (change.changed)

@@ -1,8 +1,12 @@
 /* What the probe tells kiln. */
 #include "bpf/probe_internal.h"
 
+#include "base/cleanup.h"
+
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -43,14 +47,35 @@ void probe_send_note(struct probe *probe, const char *text)
 	probe_send(probe, PROBE_EVENT, &message, sizeof(message));
 }
 
+static bool is_same_file(int directory, const char *path, const char *own)
+{
+	struct stat theirs, ours;
+
+	/* What cannot be seen is taken for the usual. */
+	return fstatat(directory, path, &theirs, 0) || stat(own, &ours) ||
+	       (theirs.st_dev == ours.st_dev && theirs.st_ino == ours.st_ino);
+}
+
+/* A handle on the target's root if it sees other files than kiln, in a container or a chroot; else -1. */
+static int open_other_root(const struct target *target)
+{
+	if (is_same_file(target->proc_fd, "ns/mnt", "/proc/self/ns/mnt") &&
+	    is_same_file(target->proc_fd, "root", "/"))
+		return -1;
+	return openat(target->proc_fd, "root", O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
 void probe_send_target(struct probe *probe)
 {
+	_cleanup_close_ int root = open_other_root(probe->target);
 	struct target_message message = {.pid = (uint32_t)probe->target->pid};
 
 	probe_copy_text(message.comm, sizeof(message.comm), probe->target->comm);
 	probe_copy_text(message.exe, sizeof(message.exe), probe->target->exe);
 	probe_copy_text(message.cmdline, sizeof(message.cmdline), probe->target->cmdline);
-	probe_send(probe, PROBE_TARGET, &message, sizeof(message));
+	if (probe->kiln)
+		error_destroy(
+			channel_send(probe->kiln, PROBE_TARGET, &message, sizeof(message), &root, root >= 0));
 }
 
 void probe_send_pids(void *arg)

@@ -1,9 +1,9 @@
 /* The unwind table of one module, as a worker writes it into a memfd and the kernel's walker reads it: data
  * only.
  *
- * A table is a flat array of 32-bit words, cut into chunks of 64 KiB: one chunk is one value of an inner
- * array map. Word w is in chunk w >> TABLE_CHUNK_SHIFT. The file is exactly `words` words long, a multiple of
- * a chunk.
+ * A table is a flat array of 32-bit words, cut into chunks of 8 KiB: one chunk is one value of an inner
+ * array map (a small library has one). Word w is in chunk w >> TABLE_CHUNK_SHIFT. The file is exactly `words`
+ * words long, a multiple of a chunk.
  *
  *   words 0 …      struct table_header
  *   pages_at …     page index: page_count + 1 words; entry p is the word address of the first row of
@@ -11,11 +11,12 @@
  *   rules_at …     struct unwind_rule[rule_count], rules_at is a multiple of 4: no rule straddles a chunk
  *   rows           one word a row: (offset in page) << 20 | rule number, ascending within a page
  *
- * Pages are 4 KiB of FILE OFFSET (not of virtual address). Every page's first row has offset 0 (a gap row
- * where no FDE covers it), so a search never leaves its page; a page's rows lie inside one chunk (where they
- * would not, the chunk's rest is filled with copies of the last row of the page before). A page has at least
- * one row. Rule 0 is always the gap (UNWIND_GAP). Neighbouring rows of a page with the same rule are merged.
- * A table without pages stands for a module that has no unwind information at all.
+ * Pages are 1 KiB of FILE OFFSET (not of virtual address): their rows, 16 of libLLVM's, lie in one cache line
+ * or two. Every page's first row has offset 0 (a gap row where no FDE covers it), so a search never leaves
+ * its page; a page's rows lie inside one chunk (where they would not, the chunk's rest is filled with copies
+ * of the last row of the page before). A page has at least one row. Rule 0 is always the gap (UNWIND_GAP).
+ * Neighbouring rows of a page with the same rule are merged. A table without pages stands for a module that
+ * has no unwind information at all.
  */
 #ifndef KILN_BPF_TABLE_H
 #define KILN_BPF_TABLE_H
@@ -23,10 +24,10 @@
 #include <linux/types.h>
 
 #define TABLE_MAGIC	    0x314e4c4bu /* "KLN1" */
-#define TABLE_CHUNK_SHIFT   14		/* words a chunk, log2 */
+#define TABLE_CHUNK_SHIFT   11		/* words a chunk, log2 */
 #define TABLE_CHUNK_WORDS   (1u << TABLE_CHUNK_SHIFT)
 #define TABLE_CHUNK_BYTES   (TABLE_CHUNK_WORDS * 4)
-#define TABLE_PAGE_SHIFT    12
+#define TABLE_PAGE_SHIFT    10
 #define TABLE_ROW_RULE_BITS 20
 #define TABLE_RULES_MAX	    (1u << TABLE_ROW_RULE_BITS)
 

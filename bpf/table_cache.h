@@ -17,7 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Of tables whose modules are not mapped: some hundred libraries (a table is 64 KiB or more). */
+/* Of tables whose modules are not mapped: some hundred libraries (a table is 8 KiB or more). */
 #define TABLE_CACHE_UNMAPPED_BYTES (64ull << 20)
 
 struct table_cache;

@@ -4,7 +4,7 @@
  * Whoever includes it as plain C defines the nine accessors below first (static functions).
  *
  * A step looks the pc up in the mappings (binary search, the last hit remembered), then in its module's table
- * (page index, binary search inside one 64 KiB value), and applies the rule. Code without a rule (JITs, Go,
+ * (page index, binary search inside one map value), and applies the rule. Code without a rule (JITs, Go,
  * hand-written code) is left by its frame pointer, where the return address that this finds stands behind a
  * call. Nothing that comes from the target's memory is trusted: the CFA must grow, the return address must
  * lie in an executable mapping. Nothing that comes from a table can lead outside of it: every index is
@@ -23,8 +23,8 @@
 #define TABLE_CHUNK_MASK (TABLE_CHUNK_WORDS - 1)
 #define TABLE_WORD_BYTES 4
 
-/* Halvings of the search among the rows of a page, which lie in one chunk. */
-#define ROW_SEARCH_STEPS TABLE_CHUNK_SHIFT
+/* Halvings of the search among the rows of a page: it has at most one for each byte. */
+#define ROW_SEARCH_STEPS TABLE_PAGE_SHIFT
 
 /* The target's stack is read in windows of so many bytes: one read costs 125 ns here, whatever its size
  * (stac, barriers, clac); one a frame would be two thirds of the whole walk. */
@@ -125,11 +125,34 @@ struct walk_context {
 #endif
 #define walk_opaque(variable) ((void)0)
 #ifndef walk_get_remap_count
-#define walk_get_remap_count() 0ull
+#define walk_get_remap_count()		  0ull
+#define walk_is_remapped(header, mapping) 0
+#endif
+#ifndef walk_ask_kernel
+#define walk_ask_kernel(pc, ret) 0
 #endif
 #define walk_global static
 
 #endif
+
+/* The last of the mappings that starts at or below an address; 0, the header's place: there is none. */
+static __always_inline __u32 mappings_search(void *array, __u64 count, __u64 address)
+{
+	__u32 base = 0, left = (__u32)count + 1;
+
+	for (int i = 0; i < MAPPING_SEARCH_STEPS && left > 1; i++) {
+		const struct mapping *mapping;
+		__u32 half = left / 2;
+
+		mapping = walk_get_mapping(array, base + half);
+		if (!mapping)
+			return 0;
+		if (mapping->start <= address)
+			base += half;
+		left -= half;
+	}
+	return base;
+}
 
 /* The search of walk_find_mapping(). Global, for the verifier: it is checked once, not anew at each place
  * that calls it (1 M steps, and no program, on 6.1). */
@@ -137,7 +160,7 @@ walk_global int walk_search_mapping(struct walk *walk, __u64 pc)
 {
 	const struct mapping_header *header;
 	const struct mapping *mapping;
-	__u32 base = 0, left;
+	__u32 base;
 	void *array;
 
 	if (!walk)
@@ -146,64 +169,35 @@ walk_global int walk_search_mapping(struct walk *walk, __u64 pc)
 	if (!array)
 		return 0;
 	header = walk_get_mapping(array, 0);
-	if (!header || header->exec_count != walk_get_exec_count() ||
-	    header->remap_count != walk_get_remap_count())
+	if (!header || header->exec_count != walk_get_exec_count())
 		return 0;
-	/* The last element that starts at or below pc; the header stands for "none". */
-	left = (__u32)header->count + 1;
-	for (int i = 0; i < MAPPING_SEARCH_STEPS && left > 1; i++) {
-		__u32 half = left / 2;
-
-		mapping = walk_get_mapping(array, base + half);
-		if (!mapping)
-			return 0;
-		if (mapping->start <= pc)
-			base += half;
-		left -= half;
-	}
+	base = mappings_search(array, header->count, pc);
 	if (!base)
 		return 0;
 	mapping = walk_get_mapping(array, base);
 	if (!mapping || pc < mapping->start || pc >= mapping->end)
 		return 0;
+	if (walk_is_remapped(header, mapping))
+		return 0;
 	walk->mapping = *mapping;
 	return 1;
 }
-
-#ifdef __bpf__
-/* Whether any published mapping has a byte of [low, high). */
-static __always_inline int mappings_overlap(__u64 low, __u64 high)
-{
-	void *array = walk_get_mappings();
-	const struct mapping_header *header = array ? walk_get_mapping(array, 0) : NULL;
-	const struct mapping *mapping;
-	__u32 base = 0, left;
-
-	if (!header)
-		return 0;
-	/* The last one that starts below high. */
-	left = (__u32)header->count + 1;
-	for (int i = 0; i < MAPPING_SEARCH_STEPS && left > 1; i++) {
-		__u32 half = left / 2;
-
-		mapping = walk_get_mapping(array, base + half);
-		if (!mapping)
-			return 0;
-		if (mapping->start < high)
-			base += half;
-		left -= half;
-	}
-	mapping = base ? walk_get_mapping(array, base) : NULL;
-	return mapping && mapping->end > low;
-}
-#endif
 
 /* Makes the mapping of pc the walk's last hit; 0: pc is in no known executable mapping. */
 static __always_inline int walk_find_mapping(struct walk *walk, __u64 pc)
 {
 	if (pc >= walk->mapping.start && pc < walk->mapping.end)
 		return 1;
-	return walk_search_mapping(walk, pc);
+	if (walk_search_mapping(walk, pc))
+		return 1;
+	/* Where the target has just loaded a library. Nothing of that is remembered: what is unloaded again
+	 * before it is published goes unnoticed. */
+	if (!walk_ask_kernel(pc, &walk->mapping)) {
+		walk->mapping.end = 0;
+		return 0;
+	}
+	walk->memo_generation = 0;
+	return 1;
 }
 
 /* The remembered header becomes that of table; 0: there is no such table. */

@@ -9,6 +9,9 @@
 
 #include <bpf/bpf_core_read.h>
 
+/* Keeps the compiler from dropping a mask that only the verifier needs. */
+#define walk_opaque(variable) asm volatile("" : "+r"(variable))
+
 /* One slot, which holds the current array of mappings: a new array replaces it by one update. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
@@ -47,6 +50,13 @@ struct {
 	__type(value, __u8);
 } sites SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct remaps);
+} remaps SEC(".maps");
+
 /* Walks that ended for want of a module's table, by module: which tables are wanted most. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -55,6 +65,8 @@ struct {
 	__type(key, __u32);
 	__type(value, __u64);
 } missing SEC(".maps");
+
+#include "bpf/unwind_vma.bpf.h"
 
 static __always_inline void walk_count_missing(__u32 module)
 {
@@ -131,6 +143,32 @@ static __always_inline __u64 walk_get_remap_count(void)
 	return target ? *(volatile __u64 *)&target->remap_count : ~0ull;
 }
 
+/* Whether a mapping has been replaced since the published ones were read. */
+static __always_inline int walk_is_remapped(const struct mapping_header *header,
+					    const struct mapping *mapping)
+{
+	__u64 count = walk_get_remap_count(), since = count - header->remap_count;
+	struct remaps *found;
+	__u32 zero = 0;
+
+	if (!since)
+		return 0;
+	found = bpf_map_lookup_elem(&remaps, &zero);
+	if (!found || since > REMAPS_READ_MAX)
+		return 1;
+	for (__u32 i = 1; i <= REMAPS_READ_MAX; i++) {
+		__u32 at = (__u32)(count - i);
+
+		if (i > since)
+			break;
+		walk_opaque(at);
+		at &= REMAPS_MAX - 1;
+		if (mapping->start < found->ranges[at].high && mapping->end > found->ranges[at].low)
+			return 1;
+	}
+	return 0;
+}
+
 /* Whether one of our traps lies at this place. */
 static __always_inline int walk_is_site(__u64 frame)
 {
@@ -174,8 +212,5 @@ static __always_inline long walk_read_code(void *ret, __u32 bytes, __u64 address
 {
 	return bpf_probe_read_user(ret, bytes, (const void *)address);
 }
-
-/* Keeps the compiler from dropping a mask that only the verifier needs. */
-#define walk_opaque(variable) asm volatile("" : "+r"(variable))
 
 #endif

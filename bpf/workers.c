@@ -212,6 +212,14 @@ void workers_destroy(struct workers *workers)
 
 static bool keep_module(struct workers *workers, struct handed_module module)
 {
+	struct handed_module *known = workers_find(workers, module.module);
+
+	/* Another file for the names of the same code. */
+	if (known) {
+		module.names_failures = known->names_failures;
+		*known = module;
+		return true;
+	}
 	while (workers->places.count <= module.module) {
 		if (!array_append(&workers->places, 0))
 			return false;

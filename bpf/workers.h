@@ -22,6 +22,9 @@
 #define WORKERS_TABLES_MAX 4
 #define WORKERS_PIDS_MAX   (1 + WORKERS_TABLES_MAX)
 
+/* Why there is no table: what such a reason begins with. */
+#define WORKERS_SET_ASIDE "set aside: "
+
 struct workers;
 
 struct workers_ops {
@@ -52,8 +55,9 @@ struct error *workers_start(struct loop *loop, int (*worker_main)(int probe_fd, 
 			    const struct workers_ops *ops, void *arg, struct workers **ret);
 void workers_destroy(struct workers *workers); /* NULL accepted; kills and reaps them */
 
-/* A new module; wants_table: build its unwind table too. Several come in a row: workers_build() after the
- * last, so that the smallest of them is first, not the first. */
+/* A new module, or (of one that wants no table) another file for it; wants_table: build its unwind table too.
+ * Several come in a row: workers_build() after the last, so that the smallest of them is first, not the
+ * first. */
 struct error *workers_add_module(struct workers *workers, uint32_t module, enum module_kind kind, int fd,
 				 uint64_t size_bytes, bool wants_table);
 /* Builds once more the table of a module that was added with wants_table; nothing while it is to be answered

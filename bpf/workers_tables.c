@@ -246,7 +246,8 @@ void workers_take_back(struct worker *worker)
 		return;
 	stop_build(worker);
 	if (++module->table_failures >= FAILURES_MAX)
-		answer(worker->workers, module, -1, "set aside: reading it killed two workers");
+		answer(worker->workers, module, -1,
+		       WORKERS_SET_ASIDE "reading its unwind tables killed two workers");
 	else
 		build_again(worker->workers, module);
 }

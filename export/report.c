@@ -163,7 +163,8 @@ size_t report_get_width(const char *text)
 static bool begins_list(const char *text, const char *at, char open)
 {
 	/* operator<, operator<< and operator() are names. */
-	return *at == open && !(at - text >= 8 && !strncmp(at - 8, "operator", 8)) &&
+	return *at == open && strncmp(at, "(anonymous namespace)", 21) != 0 &&
+	       !(at - text >= 8 && !strncmp(at - 8, "operator", 8)) &&
 	       !(at - text >= 9 && !strncmp(at - 9, "operator<", 9));
 }
 
@@ -202,6 +203,43 @@ static void put_middle(const char *text, size_t width, FILE *stream)
 	}
 }
 
+/* Where the next part of a name begins: behind its return type, behind a namespace; NULL: there is none
+ * before the arguments. */
+static const char *find_next_part(const char *text)
+{
+	unsigned depth = 0;
+
+	for (const char *at = text; *at; at++) {
+		if (*at == '<' && begins_list(text, at, '<'))
+			depth++;
+		else if (*at == '>' && depth && at[-1] != '-')
+			depth--;
+		if (depth)
+			continue;
+		if (*at == '(' && begins_list(text, at, '('))
+			return NULL;
+		if (*at == ' ' && (at - text < 8 || strncmp(at - 8, "operator", 8) != 0) && at[1] != '[')
+			return at + 1;
+		if (at[0] == ':' && at[1] == ':')
+			return at + 2;
+	}
+	return NULL;
+}
+
+/* The return type and namespaces go, one after the other, until the rest fits; not the last, which is the
+ * class. */
+static const char *drop_left(const char *text, size_t width)
+{
+	const char *next;
+
+	while (report_get_width(text) > width && (next = find_next_part(text)) && *next) {
+		if (next[-1] == ':' && !find_next_part(next))
+			break;
+		text = next;
+	}
+	return text;
+}
+
 void report_put_text(const char *text, size_t width, FILE *stream)
 {
 	_cleanup_free_ char *folded = NULL, *more = NULL;
@@ -217,6 +255,7 @@ void report_put_text(const char *text, size_t width, FILE *stream)
 				fold_lists(text, '(', ')', more);
 				text = more;
 			}
+			text = drop_left(text, width);
 		}
 	}
 	put_middle(text, width, stream);

@@ -212,6 +212,19 @@ static json_t *make_overhead(const struct summary *summary)
 			 report_json_real(heap->heap ? heap->facts.cost_pct : NAN));
 }
 
+static json_t *make_events(const struct profile *profile)
+{
+	json_t *events = json_array();
+
+	for (size_t i = 0; i < profile_count_events(profile); i++) {
+		struct event event = profile_get_event(profile, i);
+
+		json_array_append_new(events, json_pack("{s:f, s:o}", "at_s", (double)event.time_ns / 1e9,
+							"text", report_json_text(event.text)));
+	}
+	return events;
+}
+
 static struct error *write_json(const struct summary *summary, FILE *stream)
 {
 	const struct facts *facts = &summary->facts;
@@ -219,10 +232,11 @@ static struct error *write_json(const struct summary *summary, FILE *stream)
 				   report_json_text(facts->exe), "cmdline", report_json_text(facts->cmdline),
 				   "exit", make_exit(facts));
 	json_t *lost = make_counts(lost_reason_names, summary->totals.lost, 0, LOST_REASONS);
-	json_t *json = json_pack("{s:i, s:o, s:f, s:o, s:o, s:o, s:o, s:o}", "schema", REPORT_SCHEMA,
-				 "target", target, "duration_s", summary->duration_s, "cpu",
-				 make_cpu(summary), "heap", report_make_heap(&summary->heap), "lost", lost,
-				 "overhead", make_overhead(summary), "modules", make_modules(summary));
+	json_t *json =
+		json_pack("{s:i, s:o, s:f, s:o, s:o, s:o, s:o, s:o, s:o}", "schema", REPORT_SCHEMA, "target",
+			  target, "duration_s", summary->duration_s, "cpu", make_cpu(summary), "heap",
+			  report_make_heap(&summary->heap), "lost", lost, "overhead", make_overhead(summary),
+			  "modules", make_modules(summary), "events", make_events(summary->profile));
 
 	if (json && facts->is_rescued)
 		json_object_set_new(json, "rescued", json_true());
@@ -368,6 +382,20 @@ static void put_lost(const struct totals *totals, FILE *stream)
 	fputc('\n', stream);
 }
 
+/* Files that cost two workers, by names or by unwind tables: their events say so. */
+static void put_set_aside(const struct profile *profile, FILE *stream)
+{
+	for (size_t i = 0; i < profile_count_events(profile); i++) {
+		struct event event = profile_get_event(profile, i);
+
+		if (!strstr(event.text, ": set aside: "))
+			continue;
+		put_label("note", stream);
+		put_command(event.text, REPORT_COLUMNS - LABEL_COLUMNS, stream);
+		fputc('\n', stream);
+	}
+}
+
 static void put_overhead(const struct summary *summary, FILE *stream)
 {
 	char number[REPORT_NUMBER_MAX];
@@ -414,6 +442,7 @@ static void write_text(const struct summary *summary, FILE *stream)
 	put_samples(&summary->totals, stream);
 	report_put_spoilers(summary->profile, summary->totals.samples, stream);
 	put_lost(&summary->totals, stream);
+	put_set_aside(summary->profile, stream);
 	put_overhead(summary, stream);
 	put_label("heap", stream);
 	report_put_heap(&summary->heap, stream);

@@ -324,6 +324,8 @@ struct function profile_get_function(const struct profile *profile, uint32_t num
 	const struct function_entry *entry;
 	const struct module_entry *module;
 	const struct frame_entry *best;
+	const struct inline_site *site;
+	const char *file;
 	uint32_t place;
 
 	profile_settle(profile);
@@ -337,12 +339,14 @@ struct function profile_get_function(const struct profile *profile, uint32_t num
 	entry = &profile->functions.items.items[place];
 	module = modules_find(&profile->modules, entry->module);
 	best = &profile->stacks.frames.items[names_get_best((struct profile *)profile, place)];
+	site = &profile->inlines.items.items[entry->site];
+	file = best->file ? best->file : site->file;
 	return (struct function){
 		.name = functions_get_name((struct profile *)profile, place),
 		.module = entry->module,
 		.module_name = module ? module->public.name : "",
-		.file = best->file ? best->file : "",
-		.line = best->line,
+		.file = file ? file : "",
+		.line = best->file ? best->line : site->line,
 		.self = entry->self,
 		.total = entry->total,
 		.is_provisional = entry->kind == FUNCTION_PROVISIONAL,

@@ -35,6 +35,7 @@ struct function_entry {
 	uint32_t nodes;	  /* first call tree node */
 	uint32_t frames;  /* first frame */
 	uint32_t best;	  /* the frame whose file and line are shown; 0 none */
+	uint32_t site;	  /* a call in it that was inlined (inlines.h): shown where it has no frame; 0 none */
 	uint32_t mark;	  /* scratch: == functions.epoch */
 	uint32_t slot;	  /* scratch: valid with the mark */
 	uint8_t kind;	  /* enum function_kind */

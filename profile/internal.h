@@ -4,6 +4,7 @@
 
 #include "profile/calltree.h"
 #include "profile/functions.h"
+#include "profile/inlines.h"
 #include "profile/log.h"
 #include "profile/modules.h"
 #include "profile/profile.h"
@@ -29,6 +30,7 @@ struct profile {
 	struct modules modules;
 	struct stacks stacks;
 	struct functions functions;
+	struct inlines inlines;
 	struct calltree calltree;
 	struct settling settling;
 	struct spoilers spoilers;
@@ -57,6 +59,12 @@ void names_add_self(struct profile *profile, uint32_t frame, uint64_t count);
 uint32_t names_get_best(struct profile *profile, uint32_t function);
 /* Gives a frame the name that it has in another profile, if it has one there. false: memory is short. */
 bool names_copy(struct profile *profile, const struct profile *from, uint64_t frame);
+
+/* ---- ask_again.c, for names.c ---- */
+
+#define ANONYMOUS_NAME "[anon]"
+/* Whether the frames of a module are asked for though they have a name: that of all code without one. */
+bool ask_again_is_asked(const struct profile *profile, uint32_t module);
 
 /* ---- profile.c, for heap.c ---- */
 

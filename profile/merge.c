@@ -11,6 +11,7 @@
 struct group {
 	uint32_t above;	   /* the node above, as it will be numbered */
 	uint32_t function; /* its place; FUNCTION_NONE: not named yet, only the same frame falls together */
+	uint32_t site;	   /* that it is inlined through; 0: none */
 	uint64_t frame;	   /* of its first member; later of all of them */
 	bool is_mixed;	   /* of several frames */
 	bool is_fresh;	   /* a "[merged]" that is not there yet */
@@ -79,7 +80,8 @@ static void assign_places(struct merging *merging)
 
 static uint32_t hash_group(const struct merging *merging, const struct group *group)
 {
-	uint64_t what = group->function == FUNCTION_NONE ? group->frame : group->function;
+	uint64_t what = group->function == FUNCTION_NONE ? group->frame
+							 : (uint64_t)group->site << 32 | group->function;
 
 	return (uint32_t)hash_pair(merging->profile->stacks.seed ^ group->above, what);
 }
@@ -100,7 +102,7 @@ static struct group *intern_group(struct merging *merging, const struct group *w
 		struct group *group = &merging->groups.items[number - 1];
 
 		if (group->above == wanted->above && group->function == wanted->function &&
-		    (is_of_all_frames(group) || group->frame == wanted->frame))
+		    group->site == wanted->site && (is_of_all_frames(group) || group->frame == wanted->frame))
 			return group;
 	}
 	if (!index_reserve(&merging->index) || !array_append(&merging->groups, *wanted))
@@ -174,6 +176,7 @@ static bool add_rare(struct merging *merging, uint32_t number)
 	struct group wanted = {
 		.above = merging->places[number],
 		.function = frame->state == FRAME_NAMED ? frame->function : FUNCTION_NONE,
+		.site = frame->state == FRAME_NAMED ? frame->site : 0,
 		.frame = node->frame,
 	};
 	struct group *group;
@@ -266,7 +269,7 @@ static bool choose_frames(struct merging *merging)
 
 		if (!group->is_mixed)
 			continue;
-		frame = stacks_intern_somewhere(merging->profile, group->function);
+		frame = stacks_intern_somewhere(merging->profile, group->function, group->site);
 		if (!frame)
 			return false;
 		group->frame = stacks->frames.items[frame].word;

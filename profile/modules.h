@@ -17,6 +17,7 @@ struct module_entry {
 	uint32_t unasked_first, unasked_last; /* frame numbers, linked by frame_entry.next_unasked; 0 none */
 	uint32_t next_unasked;		      /* module (index) with unasked frames; MODULE_NONE: the last */
 	bool is_queued;
+	bool is_jit; /* [anon]: its frames are asked for (ask_again.c) */
 };
 
 struct modules {

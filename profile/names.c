@@ -109,8 +109,11 @@ uint32_t names_get_function(struct profile *profile, uint32_t number)
 
 	if (function != FUNCTION_NONE)
 		return function;
-	function = functions_intern_address(&profile->functions, FRAME_MODULE(frame->word),
-					    FRAME_OFFSET(frame->word), FUNCTION_PROVISIONAL);
+	if (FRAME_MODULE(frame->word) == MODULE_ANONYMOUS)
+		function = functions_intern_text(profile, MODULE_ANONYMOUS, ANONYMOUS_NAME);
+	else
+		function = functions_intern_address(&profile->functions, FRAME_MODULE(frame->word),
+						    FRAME_OFFSET(frame->word), FUNCTION_PROVISIONAL);
 	if (function != FUNCTION_NONE)
 		join_function(profile, number, function);
 	return function;
@@ -159,7 +162,7 @@ static const char *get_fixed_name(uint64_t frame, char *buffer, size_t size)
 	case MODULE_UNKNOWN:
 		return frame == FRAME_NOT_TAKEN ? "[stack not taken]" : "[unknown]";
 	case MODULE_ANONYMOUS:
-		return "[anon]";
+		return ANONYMOUS_NAME;
 	case MODULE_MERGED:
 		return "[merged]";
 	case MODULE_STACK_END:
@@ -182,7 +185,7 @@ bool names_init_frame(struct profile *profile, struct frame_entry *entry)
 
 	if (!modules_intern(&profile->modules, &profile->strings, FRAME_MODULE(entry->word)))
 		return false;
-	if (!name)
+	if (!name || ask_again_is_asked(profile, FRAME_MODULE(entry->word)))
 		return true;
 	entry->function = functions_intern_text(profile, FRAME_MODULE(entry->word), name);
 	entry->state = FRAME_NAMED;
@@ -267,17 +270,18 @@ size_t profile_take_unnamed(struct profile *profile, uint32_t *ret_module, uint6
 
 /* ---- answers ---- */
 
-static void set_function(struct profile *profile, uint32_t number, uint32_t function)
+static void set_function(struct profile *profile, uint32_t number, uint32_t function, uint32_t site)
 {
 	struct stacks *stacks = &profile->stacks;
 	struct frame_entry *frame = &stacks->frames.items[number];
 	bool was_counted = frame->function != FUNCTION_NONE;
 
 	frame->state = FRAME_NAMED;
-	if (frame->function == function)
+	if (frame->function == function && frame->site == site)
 		return;
 	if (was_counted)
 		leave_function(profile, number);
+	frame->site = site;
 	join_function(profile, number, function);
 	if (!was_counted || frame->is_renamed)
 		return;
@@ -308,6 +312,8 @@ static uint32_t intern_name(struct profile *profile, uint32_t module, const stru
 {
 	const char *text;
 
+	if ((!name->function || !name->function_length) && module == MODULE_ANONYMOUS)
+		return functions_intern_text(profile, module, ANONYMOUS_NAME);
 	if (!name->function || !name->function_length)
 		return functions_intern_address(&profile->functions, module, name->start,
 						FUNCTION_AT_ADDRESS);
@@ -315,45 +321,79 @@ static uint32_t intern_name(struct profile *profile, uint32_t module, const stru
 	return text ? functions_intern(&profile->functions, module, text) : FUNCTION_NONE;
 }
 
-void profile_set_name(struct profile *profile, uint64_t word, const struct frame_name *name)
+static const char *intern_file(struct profile *profile, const struct frame_name *name)
 {
-	uint32_t number = stacks_find_frame(&profile->stacks, word), function;
-	const char *file = NULL;
+	if (!name->file || !name->file_length)
+		return NULL;
+	return strings_intern(&profile->strings, name->file, name->file_length);
+}
+
+/* The site of the innermost of these levels, which are those around the frame's own function. When memory is
+ * short, what lies inside is taken for what is not inlined at all. */
+static uint32_t intern_sites(struct profile *profile, uint32_t module, const struct frame_name *levels,
+			     size_t count)
+{
+	uint32_t site = 0;
+
+	while (count-- > 0) {
+		uint32_t function = intern_name(profile, module, &levels[count]);
+		const char *file = intern_file(profile, &levels[count]);
+
+		site = function == FUNCTION_NONE
+			       ? 0
+			       : inlines_intern(profile, site, function, file, file ? levels[count].line : 0);
+	}
+	return site;
+}
+
+void profile_set_name(struct profile *profile, uint64_t word, const struct frame_name *levels, size_t count)
+{
+	uint32_t number = stacks_find_frame(&profile->stacks, word), function, site;
+	const char *file;
 
 	/* Its stacks may have been merged since it was asked for. */
-	if (!number)
+	if (!number || !count)
 		return;
-	function = intern_name(profile, FRAME_MODULE(word), name);
+	function = intern_name(profile, FRAME_MODULE(word), levels);
 	if (function == FUNCTION_NONE)
 		return;
-	if (name->file && name->file_length)
-		file = strings_intern(&profile->strings, name->file, name->file_length);
-	set_line(profile, number, file, file ? name->line : 0);
-	set_function(profile, number, function);
+	site = intern_sites(profile, FRAME_MODULE(word), levels + 1, count - 1);
+	file = intern_file(profile, levels);
+	set_line(profile, number, file, file ? levels->line : 0);
+	set_function(profile, number, function, site);
 	profile->revision++;
 	if (profile->heap)
 		heap_take_name(profile->heap, word);
+}
+
+static struct frame_name get_level(const struct profile *profile, uint32_t function, const char *file,
+				   uint32_t line)
+{
+	const struct function_entry *entry = &profile->functions.items.items[function];
+	struct frame_name name = {.start = entry->address, .file = file, .line = line};
+
+	if (entry->kind == FUNCTION_WITH_NAME) {
+		name.function = entry->name;
+		name.function_length = strlen(entry->name);
+	}
+	name.file_length = file ? strlen(file) : 0;
+	return name;
 }
 
 /* Texts are interned anew: two profiles have two stores. */
 bool names_copy(struct profile *profile, const struct profile *from, uint64_t word)
 {
 	const struct frame_entry *frame = &from->stacks.frames.items[stacks_find_frame(&from->stacks, word)];
-	const struct function_entry *entry;
-	struct frame_name name = {0};
+	const struct inline_site *sites = from->inlines.items.items;
+	struct frame_name levels[NAME_LEVELS_MAX];
+	size_t count = 0;
 
 	if (frame->state != FRAME_NAMED)
 		return true;
-	entry = &from->functions.items.items[frame->function];
-	name.start = entry->address;
-	if (entry->kind == FUNCTION_WITH_NAME) {
-		name.function = entry->name;
-		name.function_length = strlen(entry->name);
-	}
-	name.file = frame->file;
-	name.file_length = frame->file ? strlen(frame->file) : 0;
-	name.line = frame->line;
-	profile_set_name(profile, word, &name);
+	levels[count++] = get_level(from, frame->function, frame->file, frame->line);
+	for (uint32_t site = frame->site; site; site = sites[site].outer)
+		levels[count++] = get_level(from, sites[site].function, sites[site].file, sites[site].line);
+	profile_set_name(profile, word, levels, count);
 	return profile->stacks.frames.items[stacks_find_frame(&profile->stacks, word)].state == FRAME_NAMED;
 }
 
@@ -368,10 +408,28 @@ void profile_set_frame(struct profile *profile, uint64_t word, uint32_t function
 	if (file)
 		file = *file ? strings_intern(&profile->strings, file, SIZE_MAX) : NULL;
 	set_line(profile, number, file, file ? line : 0);
-	set_function(profile, number, function);
+	set_function(profile, number, function, 0);
 	profile->revision++;
 	if (profile->heap)
 		heap_take_name(profile->heap, word);
+}
+
+void profile_set_frame_inline(struct profile *profile, uint64_t word, uint32_t site)
+{
+	uint32_t number = stacks_find_frame(&profile->stacks, word);
+	const struct frame_entry *frame = &profile->stacks.frames.items[number];
+
+	if (!number || frame->state != FRAME_NAMED || site >= profile->inlines.items.count)
+		return;
+	set_function(profile, number, frame->function, site);
+	profile->revision++;
+	if (profile->heap)
+		heap_take_name(profile->heap, word);
+}
+
+uint32_t profile_get_frame_inline(const struct profile *profile, uint64_t word)
+{
+	return profile->stacks.frames.items[stacks_find_frame(&profile->stacks, word)].site;
 }
 
 bool profile_get_name(const struct profile *profile, uint64_t word, uint32_t *ret_function,

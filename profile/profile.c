@@ -31,9 +31,10 @@ static bool init_parts(struct profile *profile)
 		seed = (uintptr_t)profile;
 	strings_init(&profile->strings, seed);
 	log_init(&profile->log);
-	return modules_init(&profile->modules, &profile->strings) && stacks_init(&profile->stacks, seed) &&
-	       calltree_init(&profile->calltree, seed) && timeline_init(&profile->timeline) &&
-	       spoilers_init(&profile->spoilers) && settling_init(profile);
+	return inlines_init(&profile->inlines) && modules_init(&profile->modules, &profile->strings) &&
+	       stacks_init(&profile->stacks, seed) && calltree_init(&profile->calltree, seed) &&
+	       timeline_init(&profile->timeline) && spoilers_init(&profile->spoilers) &&
+	       settling_init(profile);
 }
 
 struct error *profile_create(struct profile **ret)
@@ -66,6 +67,7 @@ void profile_destroy(struct profile *profile)
 	spoilers_deinit(&profile->spoilers);
 	calltree_deinit(&profile->calltree);
 	functions_deinit(&profile->functions);
+	inlines_deinit(&profile->inlines);
 	stacks_deinit(&profile->stacks);
 	modules_deinit(&profile->modules);
 	strings_deinit(&profile->strings);

@@ -163,6 +163,12 @@ struct log_entry profile_get_log(const struct profile *profile, size_t index);
 /* Frames that were seen and not asked for yet, of one module, at most max; marks them as asked. 0: none. */
 size_t profile_take_unnamed(struct profile *profile, uint32_t *ret_module, uint64_t *ret_offsets, size_t max);
 
+/* The files that name the code of a module (MODULE_ANONYMOUS) have come, or have got more: the frames that
+ * are still "[anon]" are taken once more. Until this is called the first time they are not taken at all. */
+void profile_ask_again(struct profile *profile, uint32_t module);
+
+/* One level of a frame: a function that is inlined into that of the next level, or (the last one) the
+ * concrete one. */
 struct frame_name {
 	uint64_t start;	      /* ELF virtual address of function or FDE, else of the address */
 	const char *function; /* NULL: none; "module+0xSTART" is made from start */
@@ -171,9 +177,11 @@ struct frame_name {
 	size_t function_length, file_length;
 	bool is_fde;
 };
-/* An answer for one frame. Moves its stacks to their function. A frame that is not there (any more) has none.
+/* An answer for one frame, its levels innermost first: file and line are those of the instruction, of outer
+ * levels those of the call. Moves its stacks to their functions. A frame that is not there (any more) has
+ * none.
  */
-void profile_set_name(struct profile *profile, uint64_t frame, const struct frame_name *name);
+void profile_set_name(struct profile *profile, uint64_t frame, const struct frame_name *levels, size_t count);
 /* For snapshots. false: not named yet. */
 bool profile_get_name(const struct profile *profile, uint64_t frame, uint32_t *ret_function,
 		      const char **ret_file, uint32_t *ret_line);
@@ -181,6 +189,22 @@ bool profile_get_name(const struct profile *profile, uint64_t frame, uint32_t *r
 void profile_set_frame(struct profile *profile, uint64_t frame, uint32_t function, const char *file,
 		       uint32_t line);
 uint32_t profile_intern_function(struct profile *profile, uint32_t module, const char *name);
+
+/* A call that was inlined: the function that it stands in, and where; numbered from 1, outer ones first. */
+struct inlined {
+	uint32_t around;   /* the call through which that function was inlined in its turn; 0: none */
+	uint32_t function; /* number */
+	const char *file;  /* of the call; "" unknown */
+	uint32_t line;
+};
+uint32_t profile_count_inlines(const struct profile *profile); /* highest number */
+struct inlined profile_get_inline(const struct profile *profile, uint32_t number);
+/* For snapshots: finds or adds; 0 when it is none, too deep, or memory is short. */
+uint32_t profile_intern_inline(struct profile *profile, const struct inlined *inlined);
+/* The innermost call that a frame was inlined through; 0: none. */
+uint32_t profile_get_frame_inline(const struct profile *profile, uint64_t frame);
+/* For snapshots: of a frame that has its function. */
+void profile_set_frame_inline(struct profile *profile, uint64_t frame, uint32_t number);
 
 /* ---- functions ---- */
 

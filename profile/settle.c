@@ -43,14 +43,46 @@ static size_t fill_path(struct profile *profile, uint32_t node, size_t depth)
 }
 
 /* Functions on the path so far carry the mark: a node of one of them is inner. */
-static void mark_functions(struct profile *profile, size_t count, uint32_t epoch)
+static void mark_functions(struct profile *profile, uint32_t node, uint32_t epoch)
 {
-	for (size_t i = 0; i < count; i++) {
-		uint32_t node = profile->settling.path.items[i].tree_node;
-		uint32_t function = profile->calltree.nodes.items[node].function;
+	for (; node; node = profile->calltree.nodes.items[node].parent)
+		profile->functions.items.items[profile->calltree.nodes.items[node].function].mark = epoch;
+}
 
-		profile->functions.items.items[function].mark = epoch;
+/* The child of a call tree node; made when it is missing. *epoch: of the marks; 0: there are none yet. */
+static uint32_t place_function(struct profile *profile, uint32_t parent, uint32_t function, uint32_t *epoch)
+{
+	struct function_entry *entry = &profile->functions.items.items[function];
+	uint32_t node = calltree_find(&profile->calltree, parent, function);
+
+	if (!node && !*epoch) {
+		*epoch = functions_new_epoch(&profile->functions);
+		mark_functions(profile, parent, *epoch);
 	}
+	if (!node)
+		node = calltree_add(&profile->calltree, &profile->functions, parent, function,
+				    entry->mark == *epoch);
+	if (node && *epoch)
+		entry->mark = *epoch;
+	return node;
+}
+
+/* A frame's functions: the concrete one, and below it those that are inlined there. */
+static uint32_t place_frame(struct profile *profile, uint32_t parent, uint32_t frame, uint32_t *epoch)
+{
+	uint32_t functions[NAME_LEVELS_MAX], node = parent, site;
+	size_t count = 0;
+
+	functions[count++] = names_get_function(profile, frame);
+	if (functions[0] == FUNCTION_NONE)
+		return 0;
+	for (site = profile->stacks.frames.items[frame].site; site;
+	     site = profile->inlines.items.items[site].outer)
+		functions[count++] = profile->inlines.items.items[site].function;
+	do
+		node = place_function(profile, node, functions[--count], epoch);
+	while (node && count);
+	return node;
 }
 
 /* Finds the call tree node of a whole stack, and makes what is missing; 0 when memory is short. */
@@ -67,24 +99,10 @@ static uint32_t place(struct profile *profile, uint32_t trie_node)
 	for (settling->path.count = known; settling->path.count < depth; settling->path.count++) {
 		struct placed_node *placed = &settling->path.items[settling->path.count];
 		uint32_t frame = profile->stacks.nodes.items[placed->trie_node].number;
-		uint32_t function = names_get_function(profile, frame), parent = tree_node;
-		struct function_entry *entry;
 
-		if (function == FUNCTION_NONE)
-			return 0;
-		entry = &profile->functions.items.items[function];
-		tree_node = calltree_find(&profile->calltree, parent, function);
-		if (!tree_node && !epoch) {
-			epoch = functions_new_epoch(&profile->functions);
-			mark_functions(profile, settling->path.count, epoch);
-		}
-		if (!tree_node)
-			tree_node = calltree_add(&profile->calltree, &profile->functions, parent, function,
-						 entry->mark == epoch);
+		tree_node = place_frame(profile, tree_node, frame, &epoch);
 		if (!tree_node)
 			return 0;
-		if (epoch)
-			entry->mark = epoch;
 		placed->tree_node = tree_node;
 	}
 	return tree_node;

@@ -36,7 +36,9 @@ const struct schema_object snapshot_schema[] = {
 	TABLE_OF(2, "heap_point", "id INTEGER PRIMARY KEY, time_ns INTEGER, length_ns INTEGER, live_bytes INTEGER, "
 				  "live_max_bytes INTEGER, rss_bytes INTEGER, rss_max_bytes INTEGER, allocs INTEGER, "
 				  "alloc_bytes INTEGER, frees INTEGER, free_bytes INTEGER"),
-	VIEW("frames",
+	TABLE_OF(3, "inlined", "id INTEGER PRIMARY KEY, around INTEGER, function INTEGER, file TEXT, line INTEGER"),
+	TABLE_OF(3, "frame_inlined", "id INTEGER PRIMARY KEY, inlined INTEGER"),
+	VIEW_OF(1, 2, "frames",
 	     "SELECT f.id AS id, coalesce(n.name, m.name || printf('+0x%x', f.offset)) AS function, "
 	     "m.name AS module, f.file AS file, f.line AS line FROM frame f "
 	     "LEFT JOIN function n ON n.id = f.function LEFT JOIN module m ON m.id = f.module"),
@@ -46,7 +48,7 @@ const struct schema_object snapshot_schema[] = {
 	     "round(100.0 * n.total / (SELECT sum(samples) FROM stack_end), 2) AS total_pct "
 	     "FROM function n LEFT JOIN module m ON m.id = n.module WHERE n.total > 0 "
 	     "ORDER BY n.self DESC, n.total DESC, n.name"),
-	VIEW("stacks",
+	VIEW_OF(1, 2, "stacks",
 	     "SELECT s.id AS id, s.self AS samples, s.self_kernel AS kernel_samples, e.name AS ending, "
 	     "(WITH RECURSIVE up(parent, path) AS (SELECT s.parent, (SELECT function FROM frames WHERE id = s.frame) "
 	     "UNION ALL SELECT p.parent, (SELECT function FROM frames WHERE id = p.frame) || ';' || up.path FROM up "
@@ -67,7 +69,7 @@ const struct schema_object snapshot_schema[] = {
 	     "sum(h.alloc_count) AS alloc_count, sum(h.peak_bytes) AS peak_bytes FROM heap_stack h "
 	     "JOIN frames f ON f.id = h.frame WHERE h.alloc_count > 0 GROUP BY f.function, f.module) "
 	     "ORDER BY live_bytes DESC, alloc_bytes DESC, function"),
-	VIEW_OF(2, SNAPSHOT_SCHEMA, "site_stacks",
+	VIEW_OF(2, 2, "site_stacks",
 	     "SELECT s.id AS id, s.live_bytes AS live_bytes, s.live_count AS live_count, s.alloc_bytes AS alloc_bytes, "
 	     "s.alloc_count AS alloc_count, s.peak_bytes AS peak_bytes, "
 	     "(WITH RECURSIVE up(parent, path) AS (SELECT s.parent, (SELECT function FROM frames WHERE id = s.frame) "
@@ -85,6 +87,28 @@ const struct schema_object snapshot_schema[] = {
 	     "FROM sample s LEFT JOIN stack k ON k.id = s.stack GROUP BY 1) c ON c.second = t.second "
 	     "LEFT JOIN (SELECT time_ns / 1000000000 AS second, live_bytes, rss_bytes, max(time_ns) "
 	     "FROM heap_point GROUP BY 1) h ON h.second = t.second ORDER BY t.second"),
+	VIEW_OF(3, SNAPSHOT_SCHEMA, "frames",
+	     "SELECT f.id AS id, coalesce(n.name, m.name || printf('+0x%x', f.offset)) AS function, "
+	     "m.name AS module, f.file AS file, f.line AS line, "
+	     "(WITH RECURSIVE up(around, path) AS "
+	     "(SELECT coalesce(i.inlined, 0), coalesce(n.name, m.name || printf('+0x%x', f.offset)) "
+	     "UNION ALL SELECT c.around, (SELECT name FROM function WHERE id = c.function) || ';' || up.path FROM up "
+	     "JOIN inlined c ON c.id = up.around) SELECT path FROM up WHERE around = 0) AS path FROM frame f "
+	     "LEFT JOIN function n ON n.id = f.function LEFT JOIN module m ON m.id = f.module "
+	     "LEFT JOIN frame_inlined i ON i.id = f.id"),
+	VIEW_OF(3, SNAPSHOT_SCHEMA, "stacks",
+	     "SELECT s.id AS id, s.self AS samples, s.self_kernel AS kernel_samples, e.name AS ending, "
+	     "(WITH RECURSIVE up(parent, path) AS (SELECT s.parent, (SELECT path FROM frames WHERE id = s.frame) "
+	     "UNION ALL SELECT p.parent, (SELECT path FROM frames WHERE id = p.frame) || ';' || up.path FROM up "
+	     "JOIN stack p ON p.id = up.parent) SELECT path FROM up WHERE parent = 0) AS stack "
+	     "FROM stack s LEFT JOIN stack_end e ON e.id = s.ending WHERE s.self > 0"),
+	VIEW_OF(3, SNAPSHOT_SCHEMA, "site_stacks",
+	     "SELECT s.id AS id, s.live_bytes AS live_bytes, s.live_count AS live_count, s.alloc_bytes AS alloc_bytes, "
+	     "s.alloc_count AS alloc_count, s.peak_bytes AS peak_bytes, "
+	     "(WITH RECURSIVE up(parent, path) AS (SELECT s.parent, (SELECT path FROM frames WHERE id = s.frame) "
+	     "UNION ALL SELECT p.parent, (SELECT path FROM frames WHERE id = p.frame) || ';' || up.path FROM up "
+	     "JOIN heap_stack p ON p.id = up.parent) SELECT path FROM up WHERE parent = 0) AS stack "
+	     "FROM heap_stack s WHERE s.alloc_count > 0"),
 };
 /* clang-format on */
 const size_t snapshot_schema_count = sizeof(snapshot_schema) / sizeof(*snapshot_schema);

@@ -15,7 +15,7 @@
 #include <string.h>
 
 #define SNAPSHOT_APPLICATION_ID 0x6b696c6e /* "kiln" */
-#define SNAPSHOT_SCHEMA		2
+#define SNAPSHOT_SCHEMA		3
 #define SNAPSHOT_CHECKSUM_KEY	"checksum"
 
 /* Longest text of a file that is not a function's name: command lines, paths. */

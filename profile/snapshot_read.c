@@ -149,13 +149,60 @@ static int compare_functions(const void *a, const void *b)
 	return first < second ? -1 : first > second;
 }
 
+/* NULL: there is none. */
+static const struct function_number *find_function(const struct reader *reader, int64_t id)
+{
+	if (!reader->functions.count)
+		return NULL;
+	return bsearch(&id, reader->functions.items, reader->functions.count,
+		       sizeof(*reader->functions.items), compare_functions);
+}
+
+static struct error *read_inlined_row(struct reader *reader, struct cursor *cursor)
+{
+	int64_t id = cursor_take_integer(cursor, 1, UINT32_MAX);
+	int64_t around = cursor_take_integer(cursor, 0, (int64_t)reader->inlines.count);
+	int64_t function_id = cursor_take_integer(cursor, 0, UINT32_MAX);
+	struct inlined inlined = {.file = cursor_take_text_or_null(cursor)};
+	const struct function_number *function = find_function(reader, function_id);
+	struct error *error;
+	uint32_t number;
+
+	inlined.line = (uint32_t)cursor_take_integer(cursor, 0, UINT32_MAX);
+	error = cursor_check(cursor);
+	if (error)
+		return error;
+	if (id != (int64_t)reader->inlines.count + 1)
+		return cursor_fail(cursor, "inlined calls are not numbered from 1");
+	if (!function)
+		return cursor_fail(cursor, "no such function");
+	inlined.function = function->number;
+	inlined.around = around ? reader->inlines.items[around - 1] : 0;
+	number = profile_intern_inline(reader->profile, &inlined);
+	if (!number)
+		return error_create(ERROR_BAD_FILE, 0, snapshot_hint_damaged, "too deep, or memory is short");
+	return array_append(&reader->inlines, number) ? NULL : reader_fail_memory();
+}
+
+static struct error *read_frame_inlined_row(struct reader *reader, struct cursor *cursor)
+{
+	int64_t frame = cursor_take_integer(cursor, 1, (int64_t)reader->frames.count);
+	int64_t inlined = cursor_take_integer(cursor, 1, (int64_t)reader->inlines.count);
+	struct error *error = cursor_check(cursor);
+
+	if (!error)
+		profile_set_frame_inline(reader->profile, reader->frames.items[frame - 1],
+					 reader->inlines.items[inlined - 1]);
+	return error;
+}
+
 static struct error *read_frame_row(struct reader *reader, struct cursor *cursor)
 {
 	int64_t id = cursor_take_integer(cursor, 1, UINT32_MAX), function_id = -1;
 	uint32_t module = (uint32_t)cursor_take_integer(cursor, 0, MODULE_LIMIT - 1);
 	uint64_t offset = (uint64_t)cursor_take_integer(cursor, 0, FRAME_OFFSET_MASK),
 		 frame = FRAME(module, offset);
-	const struct function_number *function = NULL;
+	const struct function_number *function;
 	struct error *error;
 	const char *file;
 	uint32_t line;
@@ -175,9 +222,7 @@ static struct error *read_frame_row(struct reader *reader, struct cursor *cursor
 		return reader_fail_memory();
 	if (function_id < 0)
 		return NULL;
-	if (reader->functions.count)
-		function = bsearch(&function_id, reader->functions.items, reader->functions.count,
-				   sizeof(*function), compare_functions);
+	function = find_function(reader, function_id);
 	if (!function)
 		return cursor_fail(cursor, "no such function");
 	profile_set_frame(reader->profile, frame, function->number, file, line);
@@ -308,6 +353,8 @@ static const struct {
 	{"module", "id, kind, symbols, path, name, build_id, samples", read_module_row, 1},
 	{"function", "id, module, name, file, line, self, total, provisional", read_function_row, 1},
 	{"frame", "id, module, offset, function, file, line", read_frame_row, 1},
+	{"inlined", "id, around, function, file, line", read_inlined_row, 3},
+	{"frame_inlined", "id, inlined", read_frame_inlined_row, 3},
 	{"stack", "id, parent, frame, self, self_kernel, ending", read_stack_row, 1},
 	{"sample", "id, time_ns, tid, cpu, kernel, stack, count", read_sample_row, 1},
 	{"event", "id, time_ns, text", read_event_row, 1},
@@ -388,6 +435,7 @@ static void reader_deinit(struct reader *reader)
 	array_deinit(&reader->texts);
 	array_deinit(&reader->functions);
 	array_deinit(&reader->frames);
+	array_deinit(&reader->inlines);
 	array_deinit(&reader->stacks);
 	array_deinit(&reader->heap_stacks);
 	profile_destroy(reader->profile);

@@ -35,6 +35,8 @@ struct reader {
 	texts; /* that facts points to */
 	ARRAY(struct function_number)
 	functions; /* ascending ids */
+	ARRAY(uint32_t)
+	inlines; /* by id - 1: number in the profile */
 	ARRAY(uint64_t)
 	frames; /* by id - 1 */
 	ARRAY(struct stack_number)

@@ -52,6 +52,44 @@ static struct error *write_frames(struct writer *writer)
 	return error;
 }
 
+/* Those of the frames that are written, by frame. */
+static struct error *write_frame_inlines(struct writer *writer)
+{
+	_cleanup_(row_deinit) struct row row = {0};
+	struct error *error = row_prepare(writer, "frame_inlined", 2, &row);
+
+	for (size_t i = 0; !error && i < writer->frames.count; i++) {
+		uint32_t inlined = profile_get_frame_inline(writer->profile, writer->frames.items[i]);
+
+		if (!inlined)
+			continue;
+		row_bind_integer(&row, i + 1);
+		row_bind_integer(&row, inlined);
+		error = row_insert(&row);
+	}
+	return error;
+}
+
+static struct error *write_inlines(struct writer *writer)
+{
+	_cleanup_(row_deinit) struct row row = {0};
+	struct error *error = row_prepare(writer, "inlined", 5, &row);
+	uint32_t count = profile_count_inlines(writer->profile);
+
+	for (uint32_t i = 1; !error && i <= count; i++) {
+		struct inlined inlined = profile_get_inline(writer->profile, i);
+
+		writer->needed[inlined.function] = 1;
+		row_bind_integer(&row, i);
+		row_bind_integer(&row, inlined.around);
+		row_bind_integer(&row, inlined.function);
+		row_bind_text(&row, *inlined.file ? inlined.file : NULL);
+		row_bind_integer(&row, inlined.line);
+		error = row_insert(&row);
+	}
+	return error;
+}
+
 static struct error *write_functions(struct writer *writer)
 {
 	_cleanup_(row_deinit) struct row row = {0};
@@ -225,6 +263,10 @@ static struct error *write_tables(struct writer *writer)
 		error = writer_write_heap(writer);
 	if (!error)
 		error = write_frames(writer);
+	if (!error)
+		error = write_frame_inlines(writer);
+	if (!error)
+		error = write_inlines(writer);
 	if (!error)
 		error = write_functions(writer);
 	if (!error)

@@ -69,26 +69,30 @@ uint32_t stacks_intern_frame(struct profile *profile, uint64_t frame)
 
 /* A target that maps files at absurd offsets may have real frames in the way. */
 #define SOMEWHERE_ATTEMPTS 64
+#define SOMEWHERE_PLACES   0x7fff
 
-uint32_t stacks_intern_somewhere(struct profile *profile, uint32_t function)
+uint32_t stacks_intern_somewhere(struct profile *profile, uint32_t function, uint32_t site)
 {
 	const struct function_entry *owner = &profile->functions.items.items[function];
 	uint64_t mark = owner->module == MODULE_KERNEL ? 0 : FRAME_SOMEWHERE;
 	struct frame_entry entry = {
 		.function = function,
+		.site = site,
 		.state = FRAME_NAMED,
 		/* Which line it was is not known any more. */
 		.file = profile->stacks.frames.items[names_get_best(profile, function)].file,
 	};
 
 	for (uint64_t attempt = 0; attempt < SOMEWHERE_ATTEMPTS; attempt++) {
+		uint64_t place = (site + attempt) & SOMEWHERE_PLACES;
 		uint32_t number;
 
-		entry.word = FRAME(owner->module, mark | attempt << 32 | owner->number);
+		entry.word = FRAME(owner->module, mark | place << 32 | owner->number);
 		number = stacks_find_frame(&profile->stacks, entry.word);
 		if (!number)
 			return add_frame(profile, &entry);
-		if (profile->stacks.frames.items[number].function == function)
+		if (profile->stacks.frames.items[number].function == function &&
+		    profile->stacks.frames.items[number].site == site)
 			return number;
 	}
 	return 0;

@@ -15,9 +15,10 @@
 
 #define FRAME_NUMBER_BITS 28
 #define FUNCTION_NONE	  UINT32_MAX
-/* In the offset of a frame that stands for a whole function, beside the function's number: "somewhere in it".
- * No file is that long; of the kernel it is the other way round: its addresses have the bit, such a frame has
- * not. Nothing depends on that: real frames that look like it keep their own names. */
+/* In the offset of a frame that stands for a whole function, beside the function's number and bits of its
+ * site: "somewhere in it". No file is that long; of the kernel it is the other way round: its addresses have
+ * the bit, such a frame has not. Nothing depends on that: real frames that look like it keep their own names.
+ */
 #define FRAME_SOMEWHERE (1ull << 47)
 /* Deeper than any record can be (STACK_USER_MAX, a kernel stack, an end); bounds what a hostile snapshot
  * costs. */
@@ -38,6 +39,7 @@ struct frame_entry {
 	const char *file; /* interned; NULL unknown */
 	uint32_t line;
 	uint32_t function; /* FUNCTION_NONE: not named, and never shown yet */
+	uint32_t site;	   /* that the function is inlined through (inlines.h); 0: it is not */
 	uint32_t nodes;	   /* first trie node with this frame */
 	uint32_t next_of_function;
 	uint32_t next_unasked;
@@ -100,8 +102,8 @@ void stacks_deinit(struct stacks *stacks);
 /* The number of a frame; 0: never seen. */
 uint32_t stacks_find_frame(const struct stacks *stacks, uint64_t frame);
 uint32_t stacks_intern_frame(struct profile *profile, uint64_t frame);
-/* The frame that stands for a whole function (its place). */
-uint32_t stacks_intern_somewhere(struct profile *profile, uint32_t function);
+/* The frame that stands for a whole function (its place), as far as it is inlined through this site. */
+uint32_t stacks_intern_somewhere(struct profile *profile, uint32_t function, uint32_t site);
 /* Forgets the frames that no node has and nobody keeps, and numbers the others anew. All leaves are settled.
  * Cannot fail. */
 void stacks_drop_frames(struct profile *profile);

@@ -9,10 +9,14 @@
 
 #include "base/array.h"
 #include "base/channel.h"
+#include "base/cleanup.h"
 #include "base/text.h"
 #include "bpf/events.h"
+#include "symbolizer/debug_server.h"
+#include "symbolizer/debuginfod.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #define REQUESTS_UNDER_WAY_MAX 4
@@ -22,12 +26,16 @@
 #define OPEN_MS_PER_MB	       20
 #define OPEN_MS_MAX	       600000
 #define MODULE_SIZE_DEFAULT    (64ull << 20)
+/* Files that one request may ask for without running out of time. A module that is split into many more is
+ * answered in parts, which is progress as well. */
+#define FILES_A_REQUEST_MAX 64
 
 #define PADDED(length) (((length) + 7) & ~(size_t)7)
 
 struct request {
 	struct request *next;
 	uint32_t answered;
+	uint32_t files;		   /* that the worker asked for meanwhile */
 	struct names_request wire; /* with its offsets: as it is sent */
 };
 
@@ -35,6 +43,12 @@ struct module_state {
 	uint64_t size_bytes;
 	uint32_t opened; /* the connection that has; 0 none */
 	uint8_t failures;
+	char *path; /* NULL: nobody has said it */
+	/* With debuginfod: whether its debug file is being fetched, or needs no (more) fetching; and what was
+	 * asked until then, to be asked again. */
+	bool is_fetching, is_settled;
+	ARRAY(uint64_t)
+	asked;
 };
 
 struct symbolizer_client {
@@ -42,7 +56,13 @@ struct symbolizer_client {
 	struct symbolizer_client_ops ops;
 	void *arg;
 	struct channel *channel; /* NULL: no worker */
-	uint32_t connection;	 /* number of the channel, from 1 */
+	struct debug_places *places;
+	struct debug_server *files;    /* the worker's other socket; NULL: it has not come */
+	struct debuginfod *debuginfod; /* NULL: not wanted */
+	void (*on_progress)(void *arg, const char *text);
+	uint32_t code_files; /* that the worker asked for since the last answer about code */
+	uint64_t file_bytes; /* handed over since the last answer: they are to be read now */
+	uint32_t connection; /* number of the channel, from 1 */
 	struct request *head, **last;
 	struct request *unsent; /* the first in the list that is not under way; NULL none */
 	size_t under_way;
@@ -50,7 +70,8 @@ struct symbolizer_client {
 	struct loop_source *deadline, *deliver;
 	size_t pending;	   /* questions */
 	uint64_t progress; /* answers taken */
-	bool connecting;   /* a new worker is here already: nobody needs to hear about the old one */
+	struct code_client *code;
+	bool connecting; /* a new worker is here already: nobody needs to hear about the old one */
 	ARRAY(struct module_state)
 	modules; /* by id */
 	ARRAY(struct resolved_name)
@@ -80,21 +101,57 @@ struct error *symbolizer_client_set_module(struct symbolizer_client *client, uin
 	if (!state)
 		return error_create(ERROR_GENERAL, ENOMEM, NULL, "module %u", module);
 	state->size_bytes = size_bytes;
+	state->opened = 0; /* a file that has grown, or another one, is read as a new one is */
 	return NULL;
 }
 
+struct error *symbolizer_client_set_module_path(struct symbolizer_client *client, uint32_t module,
+						const char *path)
+{
+	struct module_state *state = module < MODULE_LIMIT ? get_module(client, module) : NULL;
+	char *copy = state ? strdup(path) : NULL;
+
+	if (!copy)
+		return error_create(ERROR_GENERAL, ENOMEM, NULL, "module %u", module);
+	free(state->path);
+	state->path = copy;
+	return NULL;
+}
+
+void symbolizer_client_set_root(struct symbolizer_client *client, int root_fd)
+{
+	debug_places_set_root(client->places, root_fd);
+}
+
+/* Other files are read at the pace of the module itself. */
+static unsigned get_file_ms(const struct symbolizer_client *client)
+{
+	uint64_t file_ms = (client->file_bytes >> 20) * OPEN_MS_PER_MB;
+
+	return file_ms < OPEN_MS_MAX ? (unsigned)file_ms : OPEN_MS_MAX;
+}
+
+static unsigned get_deadline_ms(const struct symbolizer_client *client, uint32_t module)
+{
+	const struct module_state *state = &client->modules.items[module];
+	uint64_t open_ms = OPEN_MS + (state->size_bytes >> 20) * OPEN_MS_PER_MB;
+
+	if (state->opened == client->connection)
+		open_ms = LOOKUP_MS;
+	return (open_ms < OPEN_MS_MAX ? (unsigned)open_ms : OPEN_MS_MAX) + get_file_ms(client);
+}
+
+/* Of names and code that are both under way, either may be first: the longer deadline counts. */
 static void start_clock(struct symbolizer_client *client)
 {
-	unsigned wait_ms = LOOKUP_MS;
+	unsigned wait_ms = 0, code_ms = 0;
+	uint32_t module;
 
-	if (client->under_way) {
-		const struct module_state *state = &client->modules.items[client->head->wire.module];
-		uint64_t open_ms = OPEN_MS + (state->size_bytes >> 20) * OPEN_MS_PER_MB;
-
-		if (state->opened != client->connection)
-			wait_ms = open_ms < OPEN_MS_MAX ? (unsigned)open_ms : OPEN_MS_MAX;
-	}
-	error_destroy(loop_set_timer(client->deadline, client->under_way ? wait_ms : 0, 0));
+	if (client->under_way)
+		wait_ms = get_deadline_ms(client, client->head->wire.module);
+	if (code_client_is_waiting(client->code, &module))
+		code_ms = get_deadline_ms(client, module);
+	error_destroy(loop_set_timer(client->deadline, code_ms > wait_ms ? code_ms : wait_ms, 0));
 }
 
 /* ---- what cannot be answered ---- */
@@ -152,21 +209,33 @@ static void set_aside(struct symbolizer_client *client, uint32_t module)
 	client->last = link;
 }
 
-/* The worker is of no use any more: its head request is the suspect, all that was under way waits again. */
+/* The worker is of no use any more: a question about code is the suspect, else its head request; all that was
+ * under way waits again. */
 static void lose_worker(struct symbolizer_client *client)
 {
-	bool has_suspect = client->under_way > 0;
-	uint32_t module = has_suspect ? client->head->wire.module : 0;
+	uint32_t module = 0;
+	bool is_code = code_client_is_waiting(client->code, &module);
+	bool has_suspect = client->under_way > 0 || is_code, is_last = false;
 
+	if (!is_code && has_suspect)
+		module = client->head->wire.module;
 	channel_destroy(client->channel);
 	client->channel = NULL;
+	debug_server_destroy(client->files);
+	client->files = NULL;
+	client->file_bytes = 0;
 	client->under_way = 0;
+	code_client_connect(client->code, NULL);
 	start_clock(client);
-	if (has_suspect && ++client->modules.items[module].failures >= FAILURES_MAX)
+	if (has_suspect && !is_code)
+		is_last = ++client->modules.items[module].failures >= FAILURES_MAX;
+	if (is_last)
 		set_aside(client, module);
 	client->unsent = client->head;
 	if (has_suspect && !client->connecting)
 		client->ops.stuck(client->arg, module);
+	if (is_last && client->ops.set_aside)
+		client->ops.set_aside(client->arg, module);
 }
 
 static void on_closed(void *arg)
@@ -179,11 +248,104 @@ static void on_deadline(void *arg)
 {
 	struct symbolizer_client *client = arg;
 	uint64_t progress = client->progress;
+	uint32_t module;
 
+	debug_server_drain(client->files);
 	if (client->channel)
 		channel_drain(client->channel);
-	if (client->channel && client->under_way && client->progress == progress)
+	if (client->channel && client->progress == progress &&
+	    (client->under_way || code_client_is_waiting(client->code, &module)))
 		lose_worker(client);
+}
+
+/* ---- debuginfod ---- */
+
+static void forget_asked(struct module_state *state)
+{
+	state->is_fetching = false;
+	state->is_settled = true;
+	array_deinit(&state->asked);
+}
+
+/* When memory is short some names stay as they are. */
+static void remember_asked(struct module_state *state, const uint64_t *offsets, size_t count)
+{
+	if (!array_reserve(&state->asked, state->asked.count + count))
+		return;
+	memcpy(state->asked.items + state->asked.count, offsets, count * sizeof(*offsets));
+	state->asked.count += count;
+}
+
+static void tell_progress(struct symbolizer_client *client, uint32_t module, const char *what)
+{
+	const char *path = client->modules.items[module].path, *slash = path ? strrchr(path, '/') : NULL;
+	char text[200];
+
+	snprintf(text, sizeof(text), "debuginfod: %.100s: %s (%zu to go)", slash ? slash + 1 : "", what,
+		 debuginfod_count(client->debuginfod));
+	client->on_progress(client->arg, text);
+}
+
+static void fetch_debug_file(struct symbolizer_client *client, const struct info_message *info)
+{
+	struct module_state *state = &client->modules.items[info->module];
+	struct error *error;
+
+	if (!client->debuginfod || state->is_fetching || state->is_settled)
+		return;
+	if (info->symbols == SYMBOLS_FULL || !info->build_id_length || !state->path || *state->path != '/') {
+		forget_asked(state);
+		return;
+	}
+	state->is_fetching = true;
+	error = debuginfod_fetch(client->debuginfod, info->module, info->build_id, info->build_id_length);
+	if (error)
+		forget_asked(state);
+	else if (state->is_fetching)
+		tell_progress(client, info->module, "fetching its debug file");
+	error_destroy(error);
+}
+
+/* The worker forgets the module, and is asked all anew. */
+static void ask_again(struct symbolizer_client *client, uint32_t module)
+{
+	struct module_state *state = &client->modules.items[module];
+	struct again_message again = {module};
+	uint64_t *offsets = take_ptr(state->asked.items);
+	size_t count = state->asked.count;
+
+	state->asked.count = state->asked.capacity = 0;
+	forget_asked(state);
+	state->opened = 0;
+	if (client->channel)
+		error_destroy(
+			channel_send(client->channel, SYMBOLIZER_AGAIN, &again, sizeof(again), NULL, 0));
+	error_destroy(symbolizer_client_ask(client, module, offsets, count));
+	free(offsets);
+}
+
+static void on_fetched(void *arg, const struct debuginfod_file *file)
+{
+	struct symbolizer_client *client = arg;
+	struct error *error = NULL;
+
+	if (file->path)
+		error = debug_places_add_file(client->places, file->build_id, file->build_id_length,
+					      file->path);
+	if (file->path && !error)
+		ask_again(client, file->module);
+	else
+		forget_asked(&client->modules.items[file->module]);
+	error_destroy(error);
+	tell_progress(client, file->module,
+		      file->path ? "its debug file is here" : "no server has its debug file");
+}
+
+struct error *symbolizer_client_use_debuginfod(struct symbolizer_client *client,
+					       void (*progress)(void *arg, const char *text))
+{
+	client->on_progress = progress;
+	return debuginfod_create(client->loop, on_fetched, client, &client->debuginfod);
 }
 
 /* ---- answers ---- */
@@ -279,6 +441,7 @@ static bool take_names(struct symbolizer_client *client, const struct message *m
 	request->answered += answer->count;
 	client->pending -= answer->count;
 	client->progress++;
+	client->file_bytes = 0;
 	if (request->answered == request->wire.count)
 		finish_head(client);
 	send_more(client);
@@ -291,16 +454,86 @@ static bool take_info(struct symbolizer_client *client, const struct message *me
 {
 	struct info_message info, clean;
 
-	if (!client->under_way || message->length != sizeof(info))
+	if (message->length != sizeof(info))
 		return false;
 	memcpy(&info, message->payload, sizeof(info));
-	if (info.module != client->head->wire.module || info.symbols > SYMBOLS_JIT ||
-	    info.build_id_length > BUILD_ID_MAX)
+	if ((!(client->under_way && info.module == client->head->wire.module) &&
+	     !code_client_expects(client->code, info.module)) ||
+	    info.symbols > SYMBOLS_JIT || info.build_id_length > BUILD_ID_MAX)
 		return false;
 	clean = info;
 	memset(clean.why, 0, sizeof(clean.why));
 	text_sanitize(info.why, strnlen(info.why, sizeof(info.why)), clean.why, sizeof(clean.why));
 	client->ops.info(client->arg, &clean);
+	fetch_debug_file(client, &clean);
+	return true;
+}
+
+/* ---- files that the worker asks for ---- */
+
+static const char *find_path(void *arg, uint32_t module)
+{
+	const struct symbolizer_client *client = arg;
+	const char *path = module < client->modules.count ? client->modules.items[module].path : NULL;
+
+	return path ? path : "";
+}
+
+/* Of the question that they are for; NULL: there is none. */
+static uint32_t *count_files(struct symbolizer_client *client, uint32_t module)
+{
+	uint32_t code_module;
+
+	if (client->under_way && client->head->wire.module == module)
+		return &client->head->files;
+	if (code_client_is_waiting(client->code, &code_module) && code_module == module)
+		return &client->code_files;
+	return NULL;
+}
+
+/* What it asks for it also reads: that is no standstill. */
+static void on_file_answered(void *arg, uint32_t module, uint64_t size_bytes)
+{
+	struct symbolizer_client *client = arg;
+	uint32_t *files = count_files(client, module);
+
+	if (!files || ++*files > FILES_A_REQUEST_MAX ||
+	    __builtin_add_overflow(client->file_bytes, size_bytes, &client->file_bytes))
+		return;
+	client->progress++;
+	start_clock(client);
+}
+
+static void on_files_misbehaved(void *arg)
+{
+	lose_worker(arg);
+}
+
+static const struct debug_server_ops files_ops = {find_path, on_file_answered, on_files_misbehaved};
+
+static bool take_files(struct symbolizer_client *client, struct message *message)
+{
+	if (client->files || message->fds[0] < 0)
+		return false;
+	/* Without it there are no separate debug files, and that is all. */
+	error_destroy(debug_server_create(client->loop, take_fd(&message->fds[0]), client->places, &files_ops,
+					  client, &client->files));
+	return true;
+}
+
+static bool take_code(struct symbolizer_client *client, const struct message *message)
+{
+	uint32_t module;
+
+	if (!code_client_is_waiting(client->code, &module))
+		return false;
+	client->modules.items[module].opened = client->connection;
+	client->file_bytes = 0;
+	client->code_files = 0;
+	client->progress++;
+	if (!code_client_take(client->code, message))
+		return false;
+	start_clock(client);
 	return true;
 }
 
@@ -313,6 +546,10 @@ static void on_message(void *arg, struct message *message)
 		ok = take_names(client, message);
 	else if (message->type == SYMBOLIZER_INFO)
 		ok = take_info(client, message);
+	else if (message->type == SYMBOLIZER_FILES)
+		ok = take_files(client, message);
+	else if (message->type == SYMBOLIZER_CODE_PART)
+		ok = take_code(client, message);
 	if (!ok)
 		lose_worker(client);
 }
@@ -352,6 +589,8 @@ static struct error *ask_some(struct symbolizer_client *client, uint32_t module,
 	request->wire.count = count;
 	memcpy(request->wire.offsets, offsets, count * sizeof(*offsets));
 	client->pending += count;
+	if (client->debuginfod && !client->modules.items[module].is_settled)
+		remember_asked(&client->modules.items[module], offsets, count);
 	if (client->modules.items[module].failures >= FAILURES_MAX) {
 		push_unknown(client, request);
 		return NULL;
@@ -383,9 +622,25 @@ struct error *symbolizer_client_ask(struct symbolizer_client *client, uint32_t m
 	return error;
 }
 
+struct error *symbolizer_client_ask_code(struct symbolizer_client *client, uint32_t module, uint64_t offset,
+					 uint32_t flags,
+					 void (*on_listing)(void *arg, struct code_listing *listing),
+					 void *arg)
+{
+	struct error *error;
+
+	if (module >= MODULE_LIMIT)
+		return error_create(ERROR_GENERAL, EINVAL, NULL, "module %u", module);
+	if (!get_module(client, module))
+		return error_create(ERROR_GENERAL, ENOMEM, NULL, "module %u", module);
+	error = code_client_ask(client->code, module, offset, flags, on_listing, arg);
+	start_clock(client);
+	return error;
+}
+
 size_t symbolizer_client_pending(const struct symbolizer_client *client)
 {
-	return client->pending;
+	return client->pending + (client->debuginfod ? debuginfod_count(client->debuginfod) : 0);
 }
 
 /* A request that was answered in part goes on with its rest: the new worker counts from its own first. */
@@ -416,7 +671,9 @@ struct error *symbolizer_client_connect(struct symbolizer_client *client, int fd
 	error = channel_create(client->loop, fd, on_message, on_closed, client, &client->channel);
 	if (error)
 		return error;
+	code_client_connect(client->code, client->channel);
 	send_more(client);
+	start_clock(client);
 	return NULL;
 }
 
@@ -432,7 +689,11 @@ struct error *symbolizer_client_create(struct loop *loop, const struct symbolize
 	client->ops = *ops;
 	client->arg = arg;
 	client->last = &client->head;
-	error = loop_add_timer(loop, 0, 0, on_deadline, client, &client->deadline);
+	error = debug_places_create(&client->places);
+	if (!error)
+		error = code_client_create(&client->code);
+	if (!error)
+		error = loop_add_timer(loop, 0, 0, on_deadline, client, &client->deadline);
 	if (!error)
 		error = loop_add_timer(loop, 0, 0, on_deliver, client, &client->deliver);
 	if (error) {
@@ -458,6 +719,14 @@ void symbolizer_client_destroy(struct symbolizer_client *client)
 	if (!client)
 		return;
 	channel_destroy(client->channel);
+	debug_server_destroy(client->files);
+	debuginfod_destroy(client->debuginfod);
+	debug_places_destroy(client->places);
+	for (size_t i = 0; i < client->modules.count; i++) {
+		free(client->modules.items[i].path);
+		array_deinit(&client->modules.items[i].asked);
+	}
+	code_client_destroy(client->code);
 	loop_remove(client->deadline);
 	loop_remove(client->deliver);
 	free_requests(client->head);

@@ -13,6 +13,7 @@
 
 struct debug {
 	Dwarf *dwarf;
+	Dwarf *supplement;	/* dwz's; NULL: none */
 	struct units *units;	/* NULL: there are none */
 	struct text_pool paths; /* they outlive the units' indexes */
 };
@@ -42,7 +43,16 @@ void debug_destroy(struct debug *debug)
 	units_destroy(debug->units);
 	text_pool_deinit(&debug->paths);
 	dwarf_end(debug->dwarf);
+	dwarf_end(debug->supplement);
 	free(debug);
+}
+
+void debug_set_supplement(struct debug *debug, Elf *elf)
+{
+	if (!debug->dwarf || debug->supplement)
+		return;
+	debug->supplement = dwarf_begin_elf(elf, DWARF_C_READ, NULL);
+	dwarf_setalt(debug->dwarf, debug->supplement);
 }
 
 void debug_set_budget(struct debug *debug, size_t bytes)

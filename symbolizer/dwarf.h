@@ -48,6 +48,8 @@ struct debug_row {
 /* A file without (usable) debug information has none of it: no error. */
 struct error *debug_create(Elf *elf, struct debug **ret);
 void debug_destroy(struct debug *debug); /* NULL accepted */
+/* dwz's file, which the Elf refers to; it must outlive the debug. To be called before the first question. */
+void debug_set_supplement(struct debug *debug, Elf *elf);
 /* What the indexes of units may take together (256 MiB); the unit that is being asked may always have one. */
 void debug_set_budget(struct debug *debug, size_t bytes);
 size_t debug_measure(const struct debug *debug); /* what they take */

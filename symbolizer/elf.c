@@ -34,7 +34,8 @@ struct section {
 struct reader {
 	struct symbols *symbols;
 	ARRAY(struct section)
-	sections;
+	sections;     /* of both files */
+	size_t first; /* the Elf's own section 0 in sections */
 	Elf *elf;
 	bool strong_first;
 };
@@ -167,6 +168,23 @@ size_t elf_read_build_id(Elf *elf, uint8_t ret[BUILD_ID_MAX])
 	return 0;
 }
 
+size_t elf_read_any_build_id(Elf *elf, uint8_t ret[BUILD_ID_MAX])
+{
+	Elf_Scn *section = NULL;
+
+	while ((section = elf_nextscn(elf, section))) {
+		GElf_Shdr header;
+		size_t length;
+
+		if (!gelf_getshdr(section, &header) || header.sh_type != SHT_NOTE)
+			continue;
+		length = find_build_id(elf_getdata(section, NULL), ret);
+		if (length)
+			return length;
+	}
+	return elf_read_build_id(elf, ret);
+}
+
 int symbol_compare_names(const char *a, size_t a_length, const char *b, size_t b_length)
 {
 	size_t a_underscores = 0, b_underscores = 0;
@@ -199,6 +217,7 @@ static bool read_sections(struct reader *reader)
 {
 	Elf_Scn *section = NULL;
 
+	reader->first = reader->sections.count;
 	/* Section 0 is no section. */
 	if (!array_append(&reader->sections, (struct section){0}))
 		return false;
@@ -226,9 +245,10 @@ static bool rank_symbol(const struct reader *reader, const Elf64_Sym *raw, uint8
 
 	if (type != STT_FUNC && type != STT_GNU_IFUNC && type != STT_NOTYPE)
 		return false;
-	if (raw->st_shndx == SHN_UNDEF || raw->st_shndx >= reader->sections.count || !raw->st_value)
+	if (raw->st_shndx == SHN_UNDEF || raw->st_shndx >= reader->sections.count - reader->first ||
+	    !raw->st_value)
 		return false;
-	section = &reader->sections.items[raw->st_shndx];
+	section = &reader->sections.items[reader->first + raw->st_shndx];
 	if (!section->executable || raw->st_value < section->start || raw->st_value >= section->end)
 		return false;
 	*ret = (uint8_t)((type == STT_NOTYPE) << 3 | (raw->st_size == 0) << 2 |
@@ -239,7 +259,7 @@ static bool rank_symbol(const struct reader *reader, const Elf64_Sym *raw, uint8
 static bool add_symbol(struct reader *reader, const Elf64_Sym *raw, const char *strings,
 		       size_t strings_length)
 {
-	struct symbol symbol = {.start = raw->st_value, .section = raw->st_shndx};
+	struct symbol symbol = {.start = raw->st_value, .section = (uint32_t)reader->first + raw->st_shndx};
 	const char *version;
 
 	if (!rank_symbol(reader, raw, &symbol.rank) || raw->st_name >= strings_length)
@@ -335,11 +355,17 @@ static bool index_symbols(struct reader *reader)
 	return ranges_flatten(&symbols->sized) && ranges_flatten(&symbols->unsized);
 }
 
-struct error *symbols_create(Elf *elf, bool strong_first, struct symbols **ret)
+static bool read_file(struct reader *reader, Elf *elf)
 {
-	struct reader reader = {
-		.elf = elf, .strong_first = strong_first, .symbols = calloc(1, sizeof(struct symbols))};
-	bool ok = reader.symbols && read_sections(&reader) && read_tables(&reader) && index_symbols(&reader);
+	reader->elf = elf;
+	return !elf || (read_sections(reader) && read_tables(reader));
+}
+
+struct error *symbols_create(Elf *elf, Elf *other, bool strong_first, struct symbols **ret)
+{
+	struct reader reader = {.strong_first = strong_first, .symbols = calloc(1, sizeof(struct symbols))};
+	bool ok = reader.symbols && read_file(&reader, elf) && read_file(&reader, other) &&
+		  index_symbols(&reader);
 
 	array_deinit(&reader.sections);
 	if (!ok) {
@@ -374,6 +400,7 @@ bool symbols_find(const struct symbols *symbols, uint64_t address, struct symbol
 		.name = symbol->name,
 		.length = symbol->length,
 		.start = symbol->start,
+		.size = symbol->size,
 		.sized = symbol->size != 0,
 	};
 	return true;

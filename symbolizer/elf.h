@@ -23,7 +23,8 @@ struct symbol_hit {
 	const char *name; /* not terminated, never empty, without its @VERSION */
 	size_t length;
 	uint64_t start;
-	bool sized; /* false: where it ends is a guess */
+	uint64_t size; /* 0: not known */
+	bool sized;    /* false: where it ends is a guess */
 };
 
 /* ELF64, little-endian, x86-64. why: static text when it is not. */
@@ -36,10 +37,14 @@ bool elf_is_go(Elf *elf);
 bool elf_has_symtab(Elf *elf);
 /* Copies at most BUILD_ID_MAX bytes; returns the length, 0 when there is none. */
 size_t elf_read_build_id(Elf *elf, uint8_t ret[BUILD_ID_MAX]);
+/* The same of a file that is not loaded: the program headers of a debug file may lead nowhere, dwz's files
+ * have none. */
+size_t elf_read_any_build_id(Elf *elf, uint8_t ret[BUILD_ID_MAX]);
 
-/* strong_first: of the names of one address a global one goes before a weak one. Not so in libraries: glibc's
- * public names are the weak ones (calloc, read), perf shows the others (__libc_calloc, __read). */
-struct error *symbols_create(Elf *elf, bool strong_first, struct symbols **ret);
+/* other: a file of the same program with more symbols (its debug file), or NULL. strong_first: of the names
+ * of one address a global one goes before a weak one. Not so in libraries: glibc's public names are the weak
+ * ones (calloc, read), perf shows the others (__libc_calloc, __read). */
+struct error *symbols_create(Elf *elf, Elf *other, bool strong_first, struct symbols **ret);
 void symbols_destroy(struct symbols *symbols); /* NULL accepted */
 bool symbols_find(const struct symbols *symbols, uint64_t address, struct symbol_hit *ret);
 size_t symbols_count(const struct symbols *symbols);

@@ -15,6 +15,9 @@ enum module_kind {
 	MODULE_KIND_KERNEL, /* the fd is a memfd with the text of /proc/kallsyms */
 	MODULE_KIND_ANONYMOUS,
 	MODULE_KIND_ADDRESSES, /* a file that is asked for ELF virtual addresses instead of offsets */
+	/* Of the probe to the worker only: files that name the code of MODULE_ANONYMOUS. */
+	MODULE_KIND_PERF_MAP, /* module is MODULE_ANONYMOUS; a second one takes the place of the first */
+	MODULE_KIND_JITDUMP,  /* module is the file's own id */
 };
 
 enum module_symbols { SYMBOLS_STRIPPED, SYMBOLS_MINIMAL, SYMBOLS_FULL, SYMBOLS_JIT };
@@ -32,10 +35,23 @@ enum symbolizer_message {
 			     any */
 	/* kiln → worker */
 	SYMBOLIZER_NAMES, /* struct names_request */
+	SYMBOLIZER_AGAIN, /* struct again_message: forget what the module's names came from; a file has come
+			   */
 	/* worker → kiln */
 	SYMBOLIZER_NAMED, /* struct names_answer: answers in the order and number of the request's offsets,
 			     perhaps in several messages */
-	SYMBOLIZER_INFO,  /* struct info_message: once a module, before its first names */
+	SYMBOLIZER_INFO,  /* struct info_message: once a module, before its first names; and when it has
+			     changed */
+	SYMBOLIZER_FILES, /* + 1 fd: the socket on which the worker asks for files; once, as the first message
+			   */
+	/* worker → kiln, on that socket: one question at a time */
+	SYMBOLIZER_WANT, /* struct want_message */
+	/* kiln → worker, on that socket */
+	SYMBOLIZER_FILE, /* struct file_message; + 1 fd (read-only, a regular file) when status is FILE_OPENED
+			  */
+	/* kiln → worker, and back (symbolizer/code_message.h) */
+	SYMBOLIZER_CODE,      /* struct code_request */
+	SYMBOLIZER_CODE_PART, /* struct code_part: one for each request */
 };
 
 struct module_message {
@@ -93,6 +109,10 @@ struct hooks_message {
 	struct hook_proposal proposals[];
 };
 
+struct again_message {
+	__u32 module;
+};
+
 struct names_request {
 	__u32 module;
 	__u32 count;
@@ -135,6 +155,36 @@ struct info_message {
 	__u32 build_id_length;
 	__u8 build_id[BUILD_ID_MAX];
 	char why[120]; /* why there are no names, terminated; empty when all is well */
+};
+
+/* A file with debug information that belongs to a module but is not the module. Where it may lie is kiln's
+ * affair; whether it is the right one is the worker's. */
+enum want_kind {
+	WANT_BUILD_ID, /* by its build-id, which is the module's */
+	WANT_LINK,     /* .gnu_debuglink: by its name, beside the module */
+	WANT_ALT,      /* .gnu_debugaltlink: by its own build-id, else by its path's last part */
+	WANT_DWO,      /* .dwo: by its path */
+};
+
+struct want_message {
+	__u32 serial; /* comes back with the answer */
+	__u32 module;
+	__u32 kind;  /* enum want_kind */
+	__u32 place; /* look from this one on: 0, or one more than where a wrong file was found */
+	__u32 build_id_length;
+	__u8 build_id[BUILD_ID_MAX];
+	char name[]; /* terminated; empty with WANT_BUILD_ID */
+};
+#define WANT_NAME_MAX 4095 /* bytes, without the terminator */
+
+enum file_status { FILE_OPENED, FILE_NONE };
+
+struct file_message {
+	__u32 serial;
+	__u32 module;
+	__u32 status;  /* enum file_status */
+	__u32 place;   /* OPENED: where */
+	char why[120]; /* NONE: what was refused, sanitized, terminated; empty: there is none */
 };
 
 #endif

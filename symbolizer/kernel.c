@@ -179,6 +179,6 @@ bool kernel_symbols_find(const struct kernel_symbols *symbols, uint64_t address,
 	limit = low == symbols->items.count ? LAST_LENGTH : FUNCTION_LENGTH_MAX;
 	if (symbol->rank == RANK_NO_CODE || address - symbol->start >= limit)
 		return false;
-	*ret = (struct symbol_hit){symbols->text + symbol->name, symbol->length, symbol->start, true};
+	*ret = (struct symbol_hit){symbols->text + symbol->name, symbol->length, symbol->start, 0, true};
 	return true;
 }

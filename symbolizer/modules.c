@@ -4,40 +4,50 @@
 #include "base/cleanup.h"
 #include "base/text.h"
 #include "bpf/events.h"
+#include "symbolizer/debug_files.h"
 #include "symbolizer/demangle_cache.h"
 #include "symbolizer/dwarf.h"
 #include "symbolizer/elf.h"
 #include "symbolizer/fde.h"
+#include "symbolizer/interpose.h"
+#include "symbolizer/jit.h"
 #include "symbolizer/kernel.h"
 #include "symbolizer/pclntab_section.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 
 struct module {
 	uint32_t id;
 	enum module_kind kind;
 	int fd;
-	bool opened;
+	const struct debug_asker *asker; /* NULL: nobody is there to ask for files */
+	bool opened, has_news;
 	struct demangle_cache *demangled; /* all modules share it */
 	struct info_message info;
 	/* Files and the vDSO. */
 	Elf *elf; /* NULL: no names */
+	struct debug_files files;
 	struct segments segments;
 	struct symbols *symbols;
-	struct debug *debug; /* NULL: no debug information in the file */
+	struct debug *debug; /* NULL: no debug information */
 	struct cfi_fdes fdes;
 	struct pclntab pclntab; /* of Go; zeroed: none */
-	bool has_debug_sections, has_symtab;
+	bool has_symtab;
 	bool has_symbols, has_debug, has_fdes; /* it has been tried */
 	/* The kernel. */
 	struct kernel_symbols *kernel;
+	/* JIT code. */
+	struct jit *jit; /* that of all modules */
 };
 
 struct symbolizer_modules {
 	ARRAY(struct module *)
 	items; /* by id */
+	const struct debug_asker *asker;
 	struct demangle_cache demangled;
+	struct jit *jit; /* NULL: no file that names JIT code has come */
 };
 
 struct error *symbolizer_modules_create(struct symbolizer_modules **ret)
@@ -55,14 +65,16 @@ static void module_destroy(struct module *module)
 {
 	if (!module)
 		return;
-	/* libdw and the symbols refer to the Elf: it goes last. */
+	interpose_set(NULL, NULL);
+	/* libdw and the symbols refer to the Elfs: they go last. */
 	debug_destroy(module->debug);
 	symbols_destroy(module->symbols);
 	cfi_fdes_deinit(&module->fdes);
 	segments_deinit(&module->segments);
+	debug_files_close(&module->files);
 	elf_end(module->elf);
 	kernel_symbols_destroy(module->kernel);
-	close(module->fd);
+	cleanup_close(&module->fd);
 	free(module);
 }
 
@@ -74,7 +86,30 @@ void symbolizer_modules_destroy(struct symbolizer_modules *modules)
 		module_destroy(modules->items.items[i]);
 	array_deinit(&modules->items);
 	demangle_cache_deinit(&modules->demangled);
+	jit_destroy(modules->jit);
 	free(modules);
+}
+
+void symbolizer_modules_set_asker(struct symbolizer_modules *modules, const struct debug_asker *asker)
+{
+	modules->asker = asker;
+}
+
+/* A file that names the code of MODULE_ANONYMOUS. */
+static struct error *add_jit_file(struct symbolizer_modules *modules, enum module_kind kind, int fd)
+{
+	_cleanup_close_ int taken = fd;
+	struct error *error = NULL;
+
+	if (!modules->jit)
+		error = jit_create(&modules->jit);
+	if (!error)
+		error = symbolizer_modules_add(modules, MODULE_ANONYMOUS, MODULE_KIND_ANONYMOUS, -1);
+	if (error)
+		return error;
+	modules->items.items[MODULE_ANONYMOUS]->jit = modules->jit;
+	return kind == MODULE_KIND_PERF_MAP ? jit_set_map(modules->jit, take_fd(&taken))
+					    : jit_add_dump(modules->jit, take_fd(&taken));
 }
 
 struct error *symbolizer_modules_add(struct symbolizer_modules *modules, uint32_t id, enum module_kind kind,
@@ -83,6 +118,8 @@ struct error *symbolizer_modules_add(struct symbolizer_modules *modules, uint32_
 	_cleanup_close_ int taken = fd;
 	struct module *module;
 
+	if (kind == MODULE_KIND_PERF_MAP || kind == MODULE_KIND_JITDUMP)
+		return add_jit_file(modules, kind, take_fd(&taken));
 	if (id >= MODULE_LIMIT)
 		return error_create(ERROR_GENERAL, EINVAL, NULL, "module %u", id);
 	while (modules->items.count <= id) {
@@ -94,11 +131,22 @@ struct error *symbolizer_modules_add(struct symbolizer_modules *modules, uint32_
 		return error_create(ERROR_GENERAL, ENOMEM, NULL, "modules");
 	module->id = id;
 	module->kind = kind;
+	module->asker = modules->asker;
 	module->demangled = &modules->demangled;
 	module->fd = take_fd(&taken);
 	module_destroy(modules->items.items[id]);
 	modules->items.items[id] = module;
 	return NULL;
+}
+
+void symbolizer_modules_reopen(struct symbolizer_modules *modules, uint32_t id)
+{
+	const struct module *module = symbolizer_modules_find(modules, id);
+	int fd = module ? fcntl(module->fd, F_DUPFD_CLOEXEC, 3) : -1;
+
+	/* When there is no fd to be had it stays as it is. */
+	if (fd >= 0)
+		error_destroy(symbolizer_modules_add(modules, id, module->kind, fd));
 }
 
 struct module *symbolizer_modules_find(const struct symbolizer_modules *modules, uint32_t id)
@@ -139,18 +187,44 @@ static void open_kernel(struct module *module)
 		module->info.symbols = SYMBOLS_MINIMAL;
 }
 
+static struct debug_module describe(const struct module *module)
+{
+	return (struct debug_module){
+		.elf = module->elf,
+		.id = module->id,
+		.build_id_length = module->info.build_id_length,
+		.build_id = module->info.build_id,
+		.asker = module->asker,
+	};
+}
+
+/* For libdw, which opens them when it first needs them. */
+static int open_dwo(void *arg, const char *path)
+{
+	struct module *module = arg;
+	struct debug_module wanted = describe(module);
+	char why[sizeof(module->info.why)];
+	int fd = debug_files_open_dwo(&wanted, path, why);
+
+	/* The first that is missing is said, once. */
+	if (fd < 0 && !module->info.why[0]) {
+		set_why(module, why);
+		module->has_news = true;
+	}
+	return fd;
+}
+
 /* What there is for names; nothing of it is indexed yet. */
 static void look_for_names(struct module *module)
 {
 	Elf *elf = module->elf;
 	bool is_go = pclntab_section_find(elf, &module->segments, &module->pclntab);
+	struct debug_module wanted = describe(module);
 
-	/* .zdebug_…: GNU's old way to compress sections. */
-	module->has_debug_sections =
-		(elf_has_section(elf, ".debug_info") && elf_has_section(elf, ".debug_line")) ||
-		(elf_has_section(elf, ".zdebug_info") && elf_has_section(elf, ".zdebug_line"));
-	module->has_symtab = elf_has_symtab(elf);
-	if (module->has_debug_sections || (is_go && pclntab_has_lines(&module->pclntab)))
+	debug_files_open(&wanted, &module->files);
+	set_why(module, module->files.why);
+	module->has_symtab = module->files.symbols;
+	if (module->files.dwarf || (is_go && pclntab_has_lines(&module->pclntab)))
 		module->info.symbols = SYMBOLS_FULL;
 	else if (module->has_symtab || is_go)
 		module->info.symbols = SYMBOLS_MINIMAL;
@@ -181,6 +255,19 @@ static void open_elf(struct module *module)
 	look_for_names(module);
 }
 
+static void open_jit(struct module *module)
+{
+	jit_update(module->jit);
+	module->info.symbols = SYMBOLS_JIT;
+	set_why(module, jit_get_why(module->jit));
+}
+
+void module_update(struct module *module)
+{
+	if (module->jit && module->opened)
+		jit_update(module->jit);
+}
+
 void module_open(struct module *module, struct info_message *ret)
 {
 	if (!module->opened) {
@@ -189,12 +276,25 @@ void module_open(struct module *module, struct info_message *ret)
 		module->info.symbols = SYMBOLS_STRIPPED;
 		if (module->kind == MODULE_KIND_KERNEL)
 			open_kernel(module);
+		else if (module->jit)
+			open_jit(module);
 		else if (module->kind == MODULE_KIND_ANONYMOUS)
 			set_why(module, "no file");
 		else
 			open_elf(module);
 	}
 	*ret = module->info;
+	interpose_set(module->asker ? open_dwo : NULL, module);
+}
+
+bool module_take_news(struct module *module, struct info_message *ret)
+{
+	bool has_news = module->has_news;
+
+	module->has_news = false;
+	if (has_news)
+		*ret = module->info;
+	return has_news;
 }
 
 /* When memory is short the module goes on with what it has: the next source of names. */
@@ -203,8 +303,9 @@ static const struct symbols *get_symbols(struct module *module)
 	if (!module->has_symbols) {
 		module->has_symbols = true;
 		/* The vDSO's weak names are those of libc's functions: the strong ones tell them apart. */
-		error_destroy(
-			symbols_create(module->elf, module->kind == MODULE_KIND_VDSO, &module->symbols));
+		error_destroy(symbols_create(
+			module->elf, module->files.symbols != module->elf ? module->files.symbols : NULL,
+			module->kind == MODULE_KIND_VDSO, &module->symbols));
 	}
 	return module->symbols;
 }
@@ -213,8 +314,10 @@ static struct debug *get_debug(struct module *module)
 {
 	if (!module->has_debug) {
 		module->has_debug = true;
-		if (module->has_debug_sections)
-			error_destroy(debug_create(module->elf, &module->debug));
+		if (module->files.dwarf)
+			error_destroy(debug_create(module->files.dwarf, &module->debug));
+		if (module->debug && module->files.supplement)
+			debug_set_supplement(module->debug, module->files.supplement);
 	}
 	return module->debug;
 }
@@ -395,12 +498,28 @@ static void name_kernel(struct module *module, uint64_t offset, struct module_na
 		set_function(module, ret, symbol.start, symbol.name, symbol.length);
 }
 
+/* Of user code the low 48 bits are the address. */
+static void name_jit(struct module *module, uint64_t address, struct module_name *ret)
+{
+	struct jit_name name;
+
+	if (!jit_find(module->jit, address, &name))
+		return;
+	ret->start = name.start;
+	ret->function_length =
+		text_sanitize(name.function, name.function_length, ret->function, sizeof(ret->function));
+	if (name.line)
+		set_line(ret, name.file, name.file_length, name.line);
+}
+
 /* Everything that is no ELF file. */
 static void name_other(struct module *module, uint64_t offset, struct module_name *ret)
 {
 	clear_name(ret, offset);
 	if (module->kernel)
 		name_kernel(module, offset, ret);
+	else if (module->jit)
+		name_jit(module, offset, ret);
 }
 
 void module_list_levels(struct module *module, uint64_t offset, struct module_name *scratch,
@@ -443,4 +562,28 @@ void module_name_offset(struct module *module, uint64_t offset, struct module_na
 	clear_name(ret, question.address);
 	name_function(module, &question, ret);
 	name_line(module, &question, ret);
+}
+
+/* ---- parts ---- */
+
+bool module_get_parts(struct module *module, struct module_parts *ret)
+{
+	struct info_message info;
+
+	module_open(module, &info);
+	if (!module->elf)
+		return false;
+	*ret = (struct module_parts){
+		.elf = module->elf,
+		.segments = &module->segments,
+		.symbols = get_symbols(module),
+		.debug = get_debug(module),
+		.pclntab = &module->pclntab,
+	};
+	return true;
+}
+
+const struct cfi_fde *module_find_fde(struct module *module, uint64_t offset)
+{
+	return find_fde(module, offset);
 }

@@ -1,18 +1,23 @@
 #include "symbolizer/sandbox.h"
 
+#include "symbolizer/sandbox_layers.h"
+
 #include <errno.h>
-#include <linux/audit.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <stddef.h>
+#include <grp.h>
+#include <linux/capability.h>
+#include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
+#define NOBODY_ID 65534 /* the kernel's overflow id: owns nothing by convention */
 /* What a damaged file can make libdw ask for. Mapped files count as address space and not as data. */
 #define DATA_MAX	  (4ull << 30)
 #define ADDRESS_SPACE_MAX (32ull << 30)
+#define TABLE_BYTES_MAX	  (4ull << 30) /* a table's memfd counts as a file; no table comes near this */
 
 #ifndef __has_feature
 #define __has_feature(feature) 0
@@ -22,6 +27,8 @@
 #else
 #define HAS_SHADOW_MEMORY 0
 #endif
+
+/* ---- limits ---- */
 
 static struct error *limit(int resource, const char *what, rlim_t most)
 {
@@ -38,98 +45,104 @@ static struct error *limit(int resource, const char *what, rlim_t most)
 	return NULL;
 }
 
-/* Refused with EACCES, which libdw and libc take for a file that is not there. */
-static const unsigned refused[] = {
-	SYS_open,
-	SYS_openat,
-	SYS_openat2,
-	SYS_creat,
-	SYS_open_by_handle_at,
-	SYS_execve,
-	SYS_execveat,
-	SYS_fork,
-	SYS_vfork,
-	SYS_clone,
-	SYS_clone3,
-	SYS_socket,
-	SYS_socketpair,
-	SYS_connect,
-	SYS_bind,
-	SYS_kill,
-	SYS_ptrace,
-	SYS_process_vm_readv,
-	SYS_process_vm_writev,
-	SYS_pidfd_open,
-	SYS_pidfd_getfd,
-	SYS_pidfd_send_signal,
-	SYS_bpf,
-	SYS_perf_event_open,
-	SYS_userfaultfd,
-	SYS_io_uring_setup,
-	SYS_add_key,
-	SYS_keyctl,
-	SYS_mount,
-	SYS_unshare,
-	SYS_setns,
-	SYS_chdir,
-	SYS_unlink,
-	SYS_unlinkat,
-	SYS_rename,
-	SYS_renameat,
-	SYS_renameat2,
-	SYS_truncate,
-	SYS_chmod,
-	SYS_fchmodat,
-	SYS_link,
-	SYS_linkat,
-	SYS_symlink,
-	SYS_symlinkat,
-	SYS_mkdir,
-	SYS_mkdirat,
-	SYS_mknod,
-	SYS_mknodat,
-};
-#define REFUSED_COUNT (sizeof(refused) / sizeof(refused[0]))
-#define X32_BIT	      0x40000000u /* system calls of the x32 ABI: other numbers for the same calls */
-
-static struct error *refuse_calls(void)
+/* RLIMIT_NOFILE stays: modules come as fds. */
+static struct error *set_limits(void)
 {
-	struct sock_filter filter[6 + REFUSED_COUNT + 2];
-	struct sock_fprog program = {.filter = filter};
-	unsigned short at = 0;
+	struct error *error = limit(RLIMIT_CORE, "core", 0);
 
-	filter[at++] =
-		(struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch));
-	filter[at++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0);
-	filter[at++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS);
-	filter[at++] =
-		(struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
-	filter[at++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, X32_BIT, REFUSED_COUNT + 1, 0);
-	for (size_t i = 0; i < REFUSED_COUNT; i++)
-		filter[at++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, refused[i],
-							    (unsigned char)(REFUSED_COUNT - i), 0);
-	filter[at++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
-	filter[at++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EACCES);
-	program.len = at;
-	/* EINVAL: a kernel without seccomp filters. The rights that the parent took away are gone all the
-	 * same. */
-	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) && errno != EINVAL)
-		return error_create(ERROR_GENERAL, errno, NULL, "seccomp");
-	return NULL;
-}
-
-/* RLIMIT_NOFILE stays: modules come as fds. RLIMIT_FSIZE stays: tables go as memfds. */
-struct error *sandbox_enter(void)
-{
-	struct error *error = NULL;
-
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
-		return error_create(ERROR_GENERAL, errno, NULL, "no_new_privs");
-	unsetenv("DEBUGINFOD_URLS");
-	error = limit(RLIMIT_CORE, "core", 0);
+	if (!error)
+		error = limit(RLIMIT_NPROC, "nproc", 0);
+	if (!error)
+		error = limit(RLIMIT_FSIZE, "fsize", TABLE_BYTES_MAX);
 	if (!error && !HAS_SHADOW_MEMORY)
 		error = limit(RLIMIT_DATA, "data", DATA_MAX);
 	if (!error && !HAS_SHADOW_MEMORY)
 		error = limit(RLIMIT_AS, "as", ADDRESS_SPACE_MAX);
-	return error ? error : refuse_calls();
+	return error;
+}
+
+/* ---- rights ---- */
+
+/* Its bytes, too: the user's tokens are often there. */
+static void empty_environment(void)
+{
+	for (char **variable = environ; variable && *variable; variable++)
+		explicit_bzero(*variable, strlen(*variable));
+	clearenv();
+}
+
+/* Needs CAP_SETPCAP in the user namespace at hand; with no_new_privs nothing comes back through it anyway. */
+static void drop_bounding_set(void)
+{
+	for (unsigned long capability = 0; prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == 0; capability++)
+		;
+}
+
+/* A worker of root's own, without a probe that has done it already. Where user 65534 is not mapped (a
+ * container's user namespace) root stays, and has no capability. */
+static void leave_root(void)
+{
+	bool is_root = geteuid() == 0 || getuid() == 0;
+
+	if (is_root && setgroups(0, NULL) == 0 && setresgid(NOBODY_ID, NOBODY_ID, NOBODY_ID) == 0 &&
+	    setresuid(NOBODY_ID, NOBODY_ID, NOBODY_ID) < 0)
+		return;
+}
+
+static struct error *drop_capabilities(void)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {0}, left[_LINUX_CAPABILITY_U32S_3];
+
+	drop_bounding_set();
+	prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+	if (syscall(SYS_capset, &header, none))
+		return error_create(ERROR_GENERAL, errno, NULL, "capset");
+	if (syscall(SYS_capget, &header, left) || memcmp(left, none, sizeof(none)))
+		return error_create(ERROR_GENERAL, 0, NULL, "capabilities remain");
+	return NULL;
+}
+
+/* Not with an error: nobody may attach to it, and it dies with its parent as it did before its ids changed
+ * (prctl(2): that clears it). */
+static struct error *set_process(int parent_death_signal)
+{
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+		return error_create(ERROR_GENERAL, errno, NULL, "no_new_privs");
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
+		return error_create(ERROR_GENERAL, errno, NULL, "dumpable");
+	prctl(PR_SET_PDEATHSIG, parent_death_signal, 0, 0, 0);
+	return NULL;
+}
+
+/* ---- all ---- */
+
+struct error *sandbox_enter_layers(struct sandbox_layers *ret)
+{
+	int parent_death_signal = 0;
+	struct error *error;
+
+	prctl(PR_GET_PDEATHSIG, &parent_death_signal, 0, 0, 0);
+	empty_environment();
+	/* With what rights there are, before they go. */
+	namespaces_leave(NAMESPACES_BY_RIGHT);
+	drop_bounding_set();
+	leave_root();
+	ret->namespaces = namespaces_leave(NAMESPACES_BY_USER);
+	error = drop_capabilities();
+	if (!error)
+		error = set_process(parent_death_signal);
+	if (!error)
+		error = set_limits();
+	if (error)
+		return error;
+	ret->landlock = sandbox_restrict_landlock();
+	return sandbox_restrict_calls();
+}
+
+struct error *sandbox_enter(void)
+{
+	struct sandbox_layers layers;
+
+	return error_wrap(sandbox_enter_layers(&layers), "sandbox");
 }

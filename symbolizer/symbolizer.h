@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/loop.h"
+#include "symbolizer/code_client.h"
 #include "symbolizer/frame.h"
 
 #include <stdbool.h>
@@ -44,6 +45,8 @@ struct symbolizer_client_ops {
 	 * unanswered requests, and sends them again on the next channel; a module that was unanswered twice
 	 * is set aside: its offsets are answered as unknown. */
 	void (*stuck)(void *arg, uint32_t module);
+	/* This module has just been set aside. NULL accepted. */
+	void (*set_aside)(void *arg, uint32_t module);
 };
 
 struct symbolizer_client;
@@ -56,10 +59,26 @@ struct error *symbolizer_client_connect(struct symbolizer_client *client, int fd
 /* Says how big a module's file is: its first question may take 2 s + 20 ms per MB, a later one 500 ms. */
 struct error *symbolizer_client_set_module(struct symbolizer_client *client, uint32_t module,
 					   uint64_t size_bytes);
+/* Where the target has it mapped: beside it and below it debug files are looked for. */
+struct error *symbolizer_client_set_module_path(struct symbolizer_client *client, uint32_t module,
+						const char *path);
+/* An O_PATH fd of the target's root, which is taken; -1: it is kiln's own. Debug files are looked for there
+ * first. */
+void symbolizer_client_set_root(struct symbolizer_client *client, int root_fd);
+/* --debuginfod: modules without lines get their debug files from servers; their frames are named again when
+ * one has come. To be called before the first question; progress gets the words for people, and the arg of
+ * the client. Errors: no servers are known, the client is not installed. */
+struct error *symbolizer_client_use_debuginfod(struct symbolizer_client *client,
+					       void (*progress)(void *arg, const char *text));
 /* Queues a question. At most a few requests are under way at once; the rest waits here. */
 struct error *symbolizer_client_ask(struct symbolizer_client *client, uint32_t module,
 				    const uint64_t *offsets, size_t count);
-/* Questions asked and not answered. */
+/* Questions asked and not answered, and debug files that are being fetched. */
 size_t symbolizer_client_pending(const struct symbolizer_client *client);
+/* Asks for the code of the function that covers a file offset, as code_client_ask() does. */
+struct error *symbolizer_client_ask_code(struct symbolizer_client *client, uint32_t module, uint64_t offset,
+					 uint32_t flags,
+					 void (*on_listing)(void *arg, struct code_listing *listing),
+					 void *arg);
 
 #endif

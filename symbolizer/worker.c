@@ -7,6 +7,8 @@
 #include "bpf/events.h"
 #include "symbolizer/allocators.h"
 #include "symbolizer/cfi.h"
+#include "symbolizer/code_answer.h"
+#include "symbolizer/debug_ask.h"
 #include "symbolizer/elf.h"
 #include "symbolizer/modules.h"
 #include "symbolizer/sandbox.h"
@@ -18,6 +20,9 @@
 /* Answers that are ready leave after this long, so that kiln sees progress and does not take a worker that
  * indexes unit after unit for a stuck one. */
 #define ANSWER_INTERVAL_NS 100000000ull
+/* For a file that kiln is asked for. kiln's own clock is far shorter; but while kiln is stopped (^Z) nobody
+ * waits for names, and none must be lost. */
+#define FILE_DEADLINE_MS 600000
 
 /* What a level may take where a chain would not fit into a message with all its bytes. */
 #define SHORT_LENGTH_MAX                                                                                     \
@@ -40,6 +45,8 @@ struct worker {
 	struct channel *probe, *kiln; /* kiln: NULL without one */
 	bool has_names;		      /* it was started with a kiln */
 	struct symbolizer_modules *modules;
+	struct debug_ask *files; /* NULL without kiln */
+	struct debug_asker asker;
 	bool *informed; /* by module id: kiln has its info */
 	struct answer answer;
 	/* The levels of one offset, which are never torn apart. */
@@ -50,6 +57,7 @@ struct worker {
 		unsigned char bytes[CHANNEL_PAYLOAD_MAX - sizeof(struct names_answer)];
 	} chain;
 	struct module_name name;
+	struct code_answer *code; /* NULL until code is asked for */
 };
 
 static uint64_t now_ns(void)
@@ -69,9 +77,9 @@ static void take_module(struct worker *worker, struct message *message)
 	if (message->length < sizeof(module) || message->fds[0] < 0)
 		return;
 	memcpy(&module, message->payload, sizeof(module));
-	if (module.module >= MODULE_LIMIT || module.kind > MODULE_KIND_ADDRESSES)
+	if (module.module >= MODULE_LIMIT || module.kind > MODULE_KIND_JITDUMP)
 		return;
-	worker->informed[module.module] = false;
+	worker->informed[module.kind == MODULE_KIND_JITDUMP ? MODULE_ANONYMOUS : module.module] = false;
 	/* When memory is short the module stays unknown: kiln gets numbers instead of names. */
 	error_destroy(symbolizer_modules_add(worker->modules, module.module, module.kind,
 					     take_fd(&message->fds[0])));
@@ -270,6 +278,14 @@ static void send_info(struct worker *worker, uint32_t id, struct module *module)
 	worker->informed[id] = true;
 }
 
+static void send_news(struct worker *worker, struct module *module)
+{
+	struct info_message info;
+
+	if (module && module_take_news(module, &info))
+		error_destroy(channel_send(worker->kiln, SYMBOLIZER_INFO, &info, sizeof(info), NULL, 0));
+}
+
 static void set_unknown(struct module_name *name, uint64_t offset)
 {
 	name->start = offset;
@@ -288,6 +304,8 @@ static void answer_names(struct worker *worker, struct message *message)
 	    request->module >= MODULE_LIMIT)
 		return;
 	module = symbolizer_modules_find(worker->modules, request->module);
+	if (module)
+		module_update(module);
 	if (!worker->informed[request->module])
 		send_info(worker, request->module, module);
 	start_answer(worker, request->module, 0);
@@ -303,7 +321,42 @@ static void answer_names(struct worker *worker, struct message *message)
 		}
 		add_chain(worker, request->module, i);
 	}
+	send_news(worker, module);
 	send_answer(worker);
+}
+
+static void open_again(struct worker *worker, const struct message *message)
+{
+	const struct again_message *again = message->payload;
+
+	if (message->length != sizeof(*again) || again->module >= MODULE_LIMIT)
+		return;
+	symbolizer_modules_reopen(worker->modules, again->module);
+	worker->informed[again->module] = false;
+}
+
+static void answer_code(struct worker *worker, struct message *message)
+{
+	struct code_request request;
+	struct module *module;
+	const void *answer;
+	size_t length;
+
+	if (message->length != sizeof(request))
+		return;
+	memcpy(&request, message->payload, sizeof(request));
+	if (request.module >= MODULE_LIMIT)
+		return;
+	module = symbolizer_modules_find(worker->modules, request.module);
+	if (!worker->informed[request.module])
+		send_info(worker, request.module, module);
+	/* When memory is short there is no answer: kiln's clock ends this worker. */
+	if (!worker->code)
+		error_destroy(code_answer_create(&worker->code));
+	if (!worker->code)
+		return;
+	answer = code_answer_make(worker->code, module, &request, &length);
+	error_destroy(channel_send(worker->kiln, SYMBOLIZER_CODE_PART, answer, length, NULL, 0));
 }
 
 static void on_kiln_message(void *arg, struct message *message)
@@ -314,6 +367,10 @@ static void on_kiln_message(void *arg, struct message *message)
 	channel_drain(worker->probe);
 	if (message->type == SYMBOLIZER_NAMES)
 		answer_names(worker, message);
+	else if (message->type == SYMBOLIZER_AGAIN)
+		open_again(worker, message);
+	else if (message->type == SYMBOLIZER_CODE)
+		answer_code(worker, message);
 }
 
 /* Without kiln the worker waits for its end, or for the tables that the probe still wants. */
@@ -337,14 +394,37 @@ static void raise_file_limit(void)
 	}
 }
 
+/* Before the sandbox, which makes no sockets. */
+static struct error *open_files(struct worker *worker, int *ret_kiln_end)
+{
+	if (!worker->has_names)
+		return NULL;
+	worker->asker = (struct debug_asker){.ask = debug_ask_file};
+	return debug_ask_create(FILE_DEADLINE_MS, &worker->files, ret_kiln_end);
+}
+
+static struct error *serve_kiln(struct worker *worker, int kiln_fd, const int *files_fd)
+{
+	struct error *error =
+		channel_create(worker->loop, kiln_fd, on_kiln_message, on_kiln_closed, worker, &worker->kiln);
+
+	if (error)
+		return error;
+	worker->asker.arg = worker->files;
+	symbolizer_modules_set_asker(worker->modules, &worker->asker);
+	return channel_send(worker->kiln, SYMBOLIZER_FILES, NULL, 0, files_fd, 1);
+}
+
 static struct error *worker_run(struct worker *worker, int probe_fd, int kiln_fd, int *ret)
 {
-	_cleanup_close_ int probe = probe_fd, kiln = kiln_fd;
+	_cleanup_close_ int probe = probe_fd, kiln = kiln_fd, files = -1;
 	struct error *error;
 
 	worker->has_names = kiln_fd >= 0;
 	raise_file_limit();
-	error = sandbox_enter();
+	error = open_files(worker, &files);
+	if (!error)
+		error = sandbox_enter();
 	if (!error)
 		error = loop_create(&worker->loop);
 	if (!error)
@@ -353,8 +433,10 @@ static struct error *worker_run(struct worker *worker, int probe_fd, int kiln_fd
 		error = channel_create(worker->loop, take_fd(&probe), on_probe_message, on_probe_closed,
 				       worker, &worker->probe);
 	if (!error && kiln >= 0)
-		error = channel_create(worker->loop, take_fd(&kiln), on_kiln_message, on_kiln_closed, worker,
-				       &worker->kiln);
+		error = serve_kiln(worker, take_fd(&kiln), &files);
+	/* kiln's end is kiln's alone: it is closed when kiln goes. */
+	cleanup_close(&files);
+	files = -1;
 	if (!error)
 		*ret = loop_run(worker->loop);
 	return error;
@@ -379,6 +461,8 @@ int symbolizer_worker_main(int probe_fd, int kiln_fd)
 	channel_destroy(worker->kiln);
 	channel_destroy(worker->probe);
 	symbolizer_modules_destroy(worker->modules);
+	debug_ask_destroy(worker->files);
+	code_answer_destroy(worker->code);
 	loop_destroy(worker->loop);
 	free(worker->informed);
 	free(worker);

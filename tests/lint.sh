@@ -24,7 +24,7 @@ only_in '#include <(ncurses|curses|ncursesw/|term\.h)' 'tui/term\.c:' ncurses
 only_in '#include <bpf/(libbpf|bpf)\.h>' 'bpf/|tests/' libbpf
 only_in '#include <(elfutils/|libelf|gelf|dwarf\.h|capstone/)' 'symbolizer/|tests/' elfutils
 only_in '#include <sqlite3\.h>' 'profile/snapshot|tests/' sqlite3
-data='bpf/events\.h|bpf/heap_events\.h|bpf/table\.h|bpf/messages\.h|symbolizer/frame\.h'
+data='bpf/events\.h|bpf/heap_events\.h|bpf/table\.h|bpf/messages\.h|symbolizer/frame\.h|symbolizer/code_message\.h'
 forbid() { # folder, pattern of what it may not include
 	local hits
 	hits=$(git ls-files "$1/*.c" "$1/*.h" | xargs -r grep -nE "#include \"($2)" | grep -vE "\"($data)\"")

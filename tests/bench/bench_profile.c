@@ -76,7 +76,7 @@ static void name_all(struct profile *profile)
 
 			snprintf(text, sizeof(text), "function_%lu", offsets[i] / 64);
 			name.function_length = strlen(text);
-			profile_set_name(profile, FRAME(module, offsets[i]), &name);
+			profile_set_name(profile, FRAME(module, offsets[i]), &name, 1);
 		}
 }
 

@@ -333,7 +333,7 @@ def sqlite_varied():
 def heap_figures(program, directory, env):
     """(ns of kiln's programs for a call that allocates or frees, frames of a stack, share of the memo)."""
     with program() as target:
-        recording = h.Recording(directory, "-p", target.pid, "-e", "heap", "--heap=exact",
+        recording = h.Recording(directory, "-p", target.pid, "--heap=exact",
                                 env={"KILN_UPROBES": "session", **(env or {})})
         books.wait_heap(recording, target.pid)
         wait_tables(recording.process.pid)

@@ -252,12 +252,12 @@ def is_stopped(pid):
 def debugger(target):
     """gdb is attached and lets it run; SIGUSR1 makes it detach."""
     command = [find("gdb"), "-nx", "-q", "-batch", "-p", str(target.pid), "-ex", "handle SIGUSR1 stop nopass",
-               "-ex", "continue", "-ex", "detach"]
-    gdb = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+               "-ex", "echo \\nattached\\n", "-ex", "continue", "-ex", "detach"]
+    gdb = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
                            env={k: v for k, v in os.environ.items() if k != "DEBUGINFOD_URLS"})
     try:
-        h.wait_until(lambda: status_field(target.pid, "TracerPid") == str(gdb.pid) and is_stopped(target.pid),
-                     "gdb is attached", 30)
+        h.wait_for_words(gdb, "attached", 30)
+        h.expect(status_field(target.pid, "TracerPid") == str(gdb.pid), "gdb traces it")
         h.wait_until(lambda: not is_stopped(target.pid), "gdb lets it run", 30)
         yield
         target.send_signal(signal.SIGUSR1)
@@ -265,6 +265,7 @@ def debugger(target):
     finally:
         gdb.kill()
         gdb.wait()
+        gdb.stdout.close()
 
 
 if __name__ == "__main__":

@@ -61,6 +61,9 @@ def test_nothing_is_left():
 
 def test_doctor():
     h.expect(lines("@@doctor") == ["0"], OUTPUT[0])
+    sandbox = lines("worker sandbox: ")[0]
+    print(f"# worker sandbox: {sandbox}")
+    h.expect(sandbox.startswith(("yes: ", "part: ")) and "few system calls" in sandbox, sandbox)
 
 
 h.main([test_record_and_report, test_nothing_is_left, test_doctor])

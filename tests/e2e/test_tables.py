@@ -7,7 +7,7 @@ import harness as h
 
 NUMBERED = os.path.join(h.WORKLOADS, "numbered")
 LIBRARIES = 200
-TABLE_BYTES = 64 << 10  # of each of them
+TABLE_BYTES = 8 << 10  # of each of them
 OTHERS = 26             # maps that are no tables, tables of what stays mapped, some that are on their way
 
 

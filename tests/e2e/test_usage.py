@@ -22,7 +22,7 @@ def test_help_and_version():
 
 
 def test_not_built_yet():
-    for arguments in (["diff", "a", "b"], ["export", "a", "-o", "b"], ["annotate", "a", "b"],
+    for arguments in (["diff", "a", "b"], ["export", "a", "-o", "b"],
                       ["record", "-p", "1", "--heap=growth"], ["record", "-p", "1", "--heap=sampled:4096"],
                       ["record", "-p", "1", "-e", "heap"], ["1", "--children"],
                       ["report", "f", "--view", "leaks"], ["report", "f", "--format", "csv"],

@@ -55,7 +55,8 @@ static void add_something(void)
 			profile_set_name(profile, FRAME(module, offsets[i]),
 					 &(struct frame_name){.start = offsets[i],
 							      .function = name,
-							      .function_length = strlen(name)});
+							      .function_length = strlen(name)},
+					 1);
 		}
 }
 

@@ -519,7 +519,7 @@ static void name_frame(struct profile *profile, uint32_t module, uint64_t offset
 	char text[HANDLER_NAME_MAX];
 
 	if (code == SIZE_MAX) {
-		profile_set_name(profile, FRAME(module, offset), &name);
+		profile_set_name(profile, FRAME(module, offset), &name, 1);
 		return;
 	}
 	name.start = code_start(code);
@@ -541,7 +541,7 @@ static void name_frame(struct profile *profile, uint32_t module, uint64_t offset
 		name.line += (uint32_t)((offset - name.start) / 64);
 	name.function_length = name.function ? strlen(name.function) : 0;
 	name.file_length = name.file ? strlen(name.file) : 0;
-	profile_set_name(profile, FRAME(module, offset), &name);
+	profile_set_name(profile, FRAME(module, offset), &name, 1);
 }
 
 void fixture_profile_name_all(struct profile *profile)

@@ -69,6 +69,23 @@ static bool same_modules(struct profile *a, struct profile *b, FILE *why)
 	return true;
 }
 
+static bool same_inlines(struct profile *a, struct profile *b, uint64_t frame, FILE *why)
+{
+	uint32_t first = profile_get_frame_inline(a, frame), second = profile_get_frame_inline(b, frame);
+
+	while (first && second) {
+		struct inlined one = profile_get_inline(a, first), other = profile_get_inline(b, second);
+
+		CHECK(same_text(profile_get_function(a, one.function).name,
+				profile_get_function(b, other.function).name));
+		CHECK(same_text(one.file, other.file) && one.line == other.line);
+		first = one.around;
+		second = other.around;
+	}
+	CHECK(!first && !second);
+	return true;
+}
+
 static bool same_name(struct profile *a, struct profile *b, uint64_t frame, FILE *why)
 {
 	uint32_t first_function = 0, second_function = 0, first_line = 0, second_line = 0;
@@ -81,7 +98,7 @@ static bool same_name(struct profile *a, struct profile *b, uint64_t frame, FILE
 	CHECK(same_text(profile_get_function(a, first_function).name,
 			profile_get_function(b, second_function).name));
 	CHECK(same_text(first_file, second_file) && first_line == second_line);
-	return true;
+	return same_inlines(a, b, frame, why);
 }
 
 static bool same_stacks(struct profile *a, struct profile *b, FILE *why)

@@ -335,7 +335,7 @@ bool recording_read(FILE *file, struct recording *ret)
 	if (!recording_init(ret))
 		return false;
 	for (unsigned number = 1; getline(&line, &size, file) > 0; number++) {
-		if (number == 1 ? !strcmp(line, "kiln-stack 1\n") : read_line(line, ret))
+		if (number == 1 ? !strcmp(line, "kiln-stack 2\n") : read_line(line, ret))
 			continue;
 		fprintf(stderr, "line %u makes no sense\n", number);
 		recording_deinit(ret);
@@ -376,7 +376,7 @@ static void write_memory(FILE *file, const struct recorded_memory *memory)
 
 bool recording_write(FILE *file, const struct recording *recording)
 {
-	fprintf(file, "kiln-stack 1\npc %" PRIx64 "\nregisters", recording->pc);
+	fprintf(file, "kiln-stack 2\npc %" PRIx64 "\nregisters", recording->pc);
 	for (int i = 0; i < 16; i++)
 		fprintf(file, " %" PRIx64, recording->registers[i]);
 	fputc('\n', file);

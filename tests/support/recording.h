@@ -3,7 +3,7 @@
  *
  * A file is lines of words; numbers are hexadecimal, except those of rules, which are decimal; "#" begins a
  * remark:
- *   kiln-stack 1                                     the first line
+ *   kiln-stack 2                                     the first line
  *   pc N / registers N×16                            by DWARF number: rax rdx rcx rbx rsi rdi rbp rsp r8 …
  * r15 mapping START END OFFSET MODULE FLAGS NAME       executable ones, as in struct mapping rule MODULE CFA
  * RBP RA SP CFA_OFFSET RBP_OFFSET BASE FLAGS EXTRA    as in struct unwind_rule; rule 0 first page MODULE PAGE

@@ -38,6 +38,9 @@ static struct {
 	unsigned reads;
 	unsigned missing; /* walks that wanted a table, and the last module that had none */
 	uint32_t missing_module;
+	uint64_t remap_count, remapped;
+	unsigned asked;
+	struct mapping vma; /* what the kernel knows and the list does not */
 	uint64_t site;
 	struct {
 		uint64_t slot, pc;
@@ -80,6 +83,29 @@ static uint64_t walk_get_exec_count(void)
 {
 	return world.exec_count;
 }
+
+/* Memory was mapped in the place of the mappings that begin at remapped. */
+static uint64_t walk_get_remap_count(void)
+{
+	return world.remap_count;
+}
+
+static int walk_is_remapped(const struct mapping_header *header, const struct mapping *mapping)
+{
+	return header->remap_count != world.remap_count && mapping->start == world.remapped;
+}
+#define walk_get_remap_count walk_get_remap_count
+
+static int walk_ask_kernel(uint64_t pc, struct mapping *ret)
+{
+	world.asked++;
+	*ret = (struct mapping){0};
+	if (pc < world.vma.start || pc >= world.vma.end)
+		return 0;
+	*ret = world.vma;
+	return 1;
+}
+#define walk_ask_kernel walk_ask_kernel
 
 /* As the kernel's helper: what cannot be read is zeros. */
 static long world_read(void *ret, uint32_t bytes, uint64_t address, const void *memory, uint64_t start,
@@ -242,16 +268,40 @@ helper void table_end(void)
 		fail_msg("%s", error_get_message(error));
 }
 
-/* Row i of the one page has rule i: rule 0 is the gap. */
+/* Rows of code that goes over several pages; the first one is at offset 0. */
+struct code_row {
+	uint32_t offset, rule;
+};
+
+helper void table_fill(const struct code_row *rows, uint32_t count, uint32_t pages)
+{
+	uint32_t at = 0;
+
+	for (uint32_t page = 0; page < pages; page++) {
+		uint32_t begin = page << TABLE_PAGE_SHIFT, end = begin + (1 << TABLE_PAGE_SHIFT);
+
+		table_page();
+		if (at == count || rows[at].offset != begin)
+			table_row(0, rows[at - 1].rule);
+		for (; at < count && rows[at].offset < end; at++)
+			table_row(rows[at].offset - begin, rows[at].rule);
+	}
+}
+
+/* Row i has rule i: rule 0 is the gap. */
 #define OWN_RULE_BYTES 0x80
 #define PC_OWN(rule)   (CODE + (rule)*OWN_RULE_BYTES + 0x10)
 
 helper void table_of_rules(const struct unwind_rule *own_rules, uint32_t count)
 {
-	table_begin_with(own_rules, count, 1, 8, 64);
-	table_page();
+	uint32_t pages = (count * OWN_RULE_BYTES >> TABLE_PAGE_SHIFT) + 1;
+	struct code_row rows[64];
+
+	assert_true(count <= sizeof(rows) / sizeof(*rows));
 	for (uint32_t i = 0; i < count; i++)
-		table_row(i * OWN_RULE_BYTES, i);
+		rows[i] = (struct code_row){i * OWN_RULE_BYTES, i};
+	table_begin_with(own_rules, count, pages, 8, 64);
+	table_fill(rows, count, pages);
 	table_end();
 }
 
@@ -267,27 +317,18 @@ static void mapping_add(uint64_t start, uint64_t end, uint64_t offset, uint32_t 
 
 static int world_setup(void **state)
 {
+	/* As the PC_… say; a signal's restorer has its rule from a byte before on, as in C libraries. */
+	static const struct code_row rows[] = {
+		{0x000, RULE_LEAF},  {0x100, RULE_RSP_24}, {0x200, RULE_RBP},	      {0x300, RULE_RSP_SAVED},
+		{0x400, RULE_ROOT},  {0x500, RULE_GAP},	   {0x600, RULE_UNSUPPORTED}, {0x700, RULE_DOWN},
+		{0x800, RULE_STAY},  {0x900, RULE_LOST},   {0x9ff, RULE_SIGNAL},      {0xb00, RULE_LOST},
+		{0x1000, RULE_LEAF},
+	};
+
 	free(world.table);
 	memset(&world, 0, sizeof(world));
-	/* Two pages: 0x000 leaf, 0x100 rsp+24, 0x200 rbp, 0x300 rsp+32 with a saved rbp, 0x400 root, 0x500
-	 * gap, 0x600 unsupported, 0x700 down, 0x800 stay, 0x900 lost, 0xa00 a signal's restorer, whose rule
-	 * begins a byte before as in C libraries; the second page is all leaf. */
-	table_begin(2, 8, 64);
-	table_page();
-	table_row(0x000, RULE_LEAF);
-	table_row(0x100, RULE_RSP_24);
-	table_row(0x200, RULE_RBP);
-	table_row(0x300, RULE_RSP_SAVED);
-	table_row(0x400, RULE_ROOT);
-	table_row(0x500, RULE_GAP);
-	table_row(0x600, RULE_UNSUPPORTED);
-	table_row(0x700, RULE_DOWN);
-	table_row(0x800, RULE_STAY);
-	table_row(0x900, RULE_LOST);
-	table_row(0x9ff, RULE_SIGNAL);
-	table_row(0xb00, RULE_LOST);
-	table_page();
-	table_row(0x000, RULE_LEAF);
+	table_begin(CODE_BYTES >> TABLE_PAGE_SHIFT, 8, 64);
+	table_fill(rows, sizeof(rows) / sizeof(*rows), CODE_BYTES >> TABLE_PAGE_SHIFT);
 	table_end();
 	mapping_add(CODE, CODE + CODE_BYTES, OFFSET(CODE), MODULE, 0);
 	return 0;

@@ -74,7 +74,7 @@ static void on_time(void *arg)
 
 static struct world *start(void)
 {
-	static const struct symbolizer_client_ops ops = {on_named, on_info, on_stuck};
+	static const struct symbolizer_client_ops ops = {on_named, on_info, on_stuck, NULL};
 	static const uint64_t offsets[WANTED] = {100, 200, 300};
 	struct world *world = calloc(1, sizeof(*world));
 	int ends[2];

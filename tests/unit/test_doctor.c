@@ -9,6 +9,7 @@
 #include "base/cleanup.h"
 #include "bpf/doctor.h"
 #include "bpf/privileges.h"
+#include "symbolizer/sandbox.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -24,7 +25,7 @@ static int report(pid_t pid, char **ret_text)
 	int status = -1;
 
 	assert_non_null(stream);
-	error = doctor_report(pid, stream, &status);
+	error = doctor_report(pid, sandbox_trial_main, stream, &status);
 	fclose(stream);
 	if (error)
 		fail_msg("%s", error_get_message(error));

@@ -372,7 +372,7 @@ static void name_frame(struct profile *profile, uint64_t frame, const char *func
 
 	/* Only of what was seen a name is taken. */
 	profile_intern_stack(profile, 0, frame);
-	profile_set_name(profile, frame, &name);
+	profile_set_name(profile, frame, &name, 1);
 }
 
 static void test_names_come_from_the_owner(void **state)
@@ -387,7 +387,7 @@ static void test_names_come_from_the_owner(void **state)
 	name_frame(books.profile, FRAME(APP, 0x2000), "early", "a.c");
 	profile_intern_stack(books.profile, 0, FRAME(APP, 0x3000));
 	profile_set_name(books.profile, FRAME(APP, 0x3000),
-			 &(struct frame_name){.start = 0x9000, .is_fde = true});
+			 &(struct frame_name){.start = 0x9000, .is_fde = true}, 1);
 	while (profile_take_unnamed(books.profile, &module, offsets, 8))
 		;
 	add_stack(books.heap, 1, STACK_COMPLETE,
@@ -427,7 +427,7 @@ static void test_names_come_after_a_merge(void **state)
 	heap_update(books.heap, 1, 0, 0, 0);
 	stacks_drop_frames(books.profile);
 	profile_set_name(books.profile, FRAME(APP, 0x2000),
-			 &(struct frame_name){.function = "late", .function_length = 4, .start = 0x2000});
+			 &(struct frame_name){.function = "late", .function_length = 4, .start = 0x2000}, 1);
 	assert_int_equal(profile_get_function(books.shown, find_function(books.shown, "late")).self, 10);
 }
 

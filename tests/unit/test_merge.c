@@ -78,7 +78,7 @@ static void feed(struct profile *profile, struct expected *expected, unsigned co
 				snprintf(text, sizeof(text), "f%u_%llx", module,
 					 (unsigned long long)offsets[at] / 0x10);
 				name.function_length = strlen(text);
-				profile_set_name(profile, FRAME(module, offsets[at]), &name);
+				profile_set_name(profile, FRAME(module, offsets[at]), &name, 1);
 			}
 		}
 		if (get_random(500) == 0)

@@ -77,7 +77,7 @@ static void name_frame(struct profile *profile, uint64_t word)
 	snprintf(file, sizeof(file), "%s.c", text);
 	name.function_length = strlen(text);
 	name.file_length = strlen(file);
-	profile_set_name(profile, word, &name);
+	profile_set_name(profile, word, &name, 1);
 }
 
 static size_t take(struct profile *profile, uint64_t *words, size_t max)

@@ -168,6 +168,49 @@ static void test_help(void **state)
 	assert_null(strstr(options_help(VERB_ATTACH), "not measured yet"));
 }
 
+/* ---- annotate ---- */
+
+static void test_annotate(void **state)
+{
+	struct options options =
+		parse_good("annotate a.kiln f --source-path /a=/b --intel --source-path c=d");
+
+	assert_int_equal(options.verb, VERB_ANNOTATE);
+	assert_string_equal(options.file, "a.kiln");
+	assert_string_equal(options.symbol, "f");
+	assert_true(options.is_intel);
+	assert_int_equal(options.source_map_count, 2);
+	assert_string_equal(options.source_maps[0], "/a=/b");
+	assert_string_equal(options.source_maps[1], "c=d");
+	assert_false(parse_good("annotate a.kiln f").is_intel);
+	/* A name that looks like an option stands behind --. */
+	assert_string_equal(parse_good("annotate -- a.kiln -f").symbol, "-f");
+	assert_refused("annotate", "which snapshot?");
+	assert_refused("annotate a.kiln", "which function?");
+	assert_refused("annotate a.kiln f g", "one function at a time");
+	assert_refused("annotate a.kiln f --source-path", "needs a value");
+	assert_refused("annotate a.kiln f --view hot", "unknown option");
+}
+
+static void test_too_many_source_maps(void **state)
+{
+	char *argv[2 * SOURCE_MAPS_MAX + 8] = {"kiln", "annotate", "a.kiln", "f"};
+	_cleanup_error_ struct error *error = NULL;
+	struct options options;
+	int argc = 4;
+
+	for (unsigned i = 0; i < SOURCE_MAPS_MAX; i++) {
+		argv[argc++] = "--source-path";
+		argv[argc++] = "a=b";
+	}
+	assert_null(options_parse(argc, argv, &options));
+	assert_int_equal(options.source_map_count, SOURCE_MAPS_MAX);
+	argv[argc++] = "--source-path=c=d";
+	error = options_parse(argc, argv, &options);
+	assert_non_null(error);
+	assert_int_equal(error_get_code(error), ERROR_USAGE);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -180,6 +223,8 @@ int main(void)
 		cmocka_unit_test(test_views),
 		cmocka_unit_test(test_metrics),
 		cmocka_unit_test(test_help),
+		cmocka_unit_test(test_annotate),
+		cmocka_unit_test(test_too_many_source_maps),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

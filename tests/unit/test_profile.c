@@ -63,7 +63,7 @@ static void set_name(struct profile *profile, uint64_t frame, const char *functi
 
 	name.function_length = function ? strlen(function) : 0;
 	name.file_length = file ? strlen(file) : 0;
-	profile_set_name(profile, frame, &name);
+	profile_set_name(profile, frame, &name, 1);
 }
 
 static struct function find(const struct profile *profile, const char *name)
@@ -232,9 +232,9 @@ static void test_code_without_a_name(void **state)
 	ADD(profile, 0, STACK_COMPLETE, FRAME(A, 0x1210));
 	ADD(profile, 0, STACK_COMPLETE, FRAME(A, 0x1220));
 	ADD(profile, 0, STACK_COMPLETE, FRAME(A, 0x9999));
-	profile_set_name(profile, FRAME(A, 0x1210), &fde);
-	profile_set_name(profile, FRAME(A, 0x1220), &fde);
-	profile_set_name(profile, FRAME(A, 0x9999), &none);
+	profile_set_name(profile, FRAME(A, 0x1210), &fde, 1);
+	profile_set_name(profile, FRAME(A, 0x1220), &fde, 1);
+	profile_set_name(profile, FRAME(A, 0x9999), &none, 1);
 	assert_int_equal(find(profile, "app+0x401200").self, 2);
 	assert_int_equal(find(profile, "app+0x409999").self, 1);
 	assert_false(find(profile, "app+0x409999").is_provisional);

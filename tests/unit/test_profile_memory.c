@@ -93,7 +93,7 @@ static void name_frame(struct profile *profile, uint64_t frame)
 
 	snprintf(text, sizeof(text), "f%llu", FRAME_OFFSET(frame) / 64 % 12);
 	name.function_length = name.file_length = strlen(text);
-	profile_set_name(profile, frame, &name);
+	profile_set_name(profile, frame, &name, 1);
 }
 
 static void name_some(struct profile *profile)

@@ -14,13 +14,15 @@
 #include <stdio.h>
 #include <string.h>
 
-#define MODULES	   4 /* three files and the kernel */
-#define SITES	   24
-#define WORDS	   (MODULES * SITES * 2)
-#define NAMES	   9
-#define DEPTH_MAX  24
-#define IDENTITIES (WORDS + MODULES * NAMES + STACK_ENDS)
-#define POOL	   1500
+#define MODULES	       4 /* three files and the kernel */
+#define SITES	       24
+#define WORDS	       (MODULES * SITES * 2)
+#define NAMES	       9
+#define DEPTH_MAX      24
+#define AROUND_MAX     2
+#define PATH_MAX_COUNT ((AROUND_MAX + 1) * DEPTH_MAX + 1)
+#define IDENTITIES     (WORDS + MODULES * NAMES + STACK_ENDS)
+#define POOL	       1500
 
 /* ---- the generator ---- */
 
@@ -58,6 +60,8 @@ struct stack_case {
 struct reference {
 	bool is_named[WORDS];
 	uint8_t names[WORDS]; /* the name that will come; NAMES: there is none */
+	uint8_t around[WORDS]
+		      [AROUND_MAX]; /* names that it is inlined into, from the inside out; NAMES ends them */
 	struct stack_case stacks[POOL];
 	uint64_t samples;
 };
@@ -105,33 +109,71 @@ static void add_sample(struct profile *profile, struct reference *reference, str
 	reference->samples++;
 }
 
+struct name_text {
+	char function[32], file[32];
+};
+
+static struct frame_name make_name(unsigned word, unsigned number, struct name_text *text)
+{
+	snprintf(text->function, sizeof(text->function), "name%u", number);
+	snprintf(text->file, sizeof(text->file), "%u.c", number);
+	return (struct frame_name){
+		.start = 0x500000 + word,
+		.function = text->function,
+		.function_length = strlen(text->function),
+		.file = text->file,
+		.file_length = strlen(text->file),
+		.line = word + 1,
+	};
+}
+
 /* Some words have a name, some are only covered by an FDE, some have nothing. */
 static void name_word(struct profile *profile, struct reference *reference, unsigned word)
 {
-	char text[32], file[32];
-	struct frame_name name = {.start = 0x500000 + word, .function = text, .file = file, .line = word + 1};
+	struct frame_name levels[1 + AROUND_MAX];
+	struct name_text texts[1 + AROUND_MAX];
+	size_t count = 0;
 
-	snprintf(text, sizeof(text), "name%u", reference->names[word]);
-	snprintf(file, sizeof(file), "%u.c", reference->names[word]);
-	name.function_length = strlen(text);
-	name.file_length = strlen(file);
+	levels[count] = make_name(word, reference->names[word], &texts[count]);
+	count++;
 	if (reference->names[word] == NAMES) {
-		name.function = name.file = NULL;
-		name.is_fde = word % 3 == 0;
+		levels[0].function = levels[0].file = NULL;
+		levels[0].is_fde = word % 3 == 0;
 	}
+	for (unsigned i = 0; i < AROUND_MAX && reference->around[word][i] != NAMES; i++, count++)
+		levels[count] = make_name(word, reference->around[word][i], &texts[count]);
 	/* Also of words that no sample has had yet. */
 	assert_int_not_equal(stacks_intern_frame(profile, get_word(word)), 0);
-	profile_set_name(profile, get_word(word), &name);
+	profile_set_name(profile, get_word(word), levels, count);
 	reference->is_named[word] = true;
 }
 
 /* ---- identities: what the reference calls a function ---- */
 
+static unsigned identify_name(unsigned word, unsigned name)
+{
+	return WORDS + word / 2 / SITES * NAMES + name;
+}
+
 static unsigned identify(const struct reference *reference, unsigned word)
 {
 	if (!reference->is_named[word] || reference->names[word] == NAMES)
 		return word;
-	return WORDS + word / 2 / SITES * NAMES + reference->names[word];
+	return identify_name(word, reference->names[word]);
+}
+
+/* A frame's functions, the concrete one first. */
+static unsigned add_levels(const struct reference *reference, unsigned word, unsigned *ret)
+{
+	const uint8_t *around = reference->around[word];
+	unsigned count = 0, levels = 0;
+
+	while (reference->is_named[word] && levels < AROUND_MAX && around[levels] != NAMES)
+		levels++;
+	while (levels-- > 0)
+		ret[count++] = identify_name(word, around[levels]);
+	ret[count++] = identify(reference, word);
+	return count;
 }
 
 /* Writes a stack as functions, root first. */
@@ -142,7 +184,7 @@ static unsigned make_path(const struct reference *reference, const struct stack_
 	if (stack->end != STACK_COMPLETE)
 		ret[count++] = WORDS + MODULES * NAMES + stack->end;
 	for (unsigned i = 0; i < stack->count; i++)
-		ret[count++] = identify(reference, stack->words[i]);
+		count += add_levels(reference, stack->words[i], ret + count);
 	return count;
 }
 
@@ -213,7 +255,7 @@ static void sum_functions(const struct reference *reference, struct sums *ret)
 	memset(ret, 0, sizeof(*ret));
 	for (unsigned s = 0; s < POOL; s++) {
 		const struct stack_case *stack = &reference->stacks[s];
-		unsigned path[DEPTH_MAX + 1], count = make_path(reference, stack, path);
+		unsigned path[PATH_MAX_COUNT], count = make_path(reference, stack, path);
 
 		ret->self[path[count - 1]] += stack->samples;
 		for (unsigned i = 0; i < count; i++)
@@ -254,7 +296,7 @@ static void build_tree(const struct reference *reference, enum tree_direction di
 	assert_true(array_append(&ret->items, (struct branch){0}));
 	for (unsigned s = 0; s < POOL; s++) {
 		const struct stack_case *stack = &reference->stacks[s];
-		unsigned path[DEPTH_MAX + 1], count = make_path(reference, stack, path);
+		unsigned path[PATH_MAX_COUNT], count = make_path(reference, stack, path);
 		uint32_t at = 0, self_at = 0;
 
 		if (!stack->samples)
@@ -362,7 +404,7 @@ static void sum_neighbours(const struct reference *reference, unsigned identity,
 	memset(callees, 0, (IDENTITIES + 1) * sizeof(*callees));
 	for (unsigned s = 0; s < POOL; s++) {
 		const struct stack_case *stack = &reference->stacks[s];
-		unsigned path[DEPTH_MAX + 1], count = make_path(reference, stack, path), first, last;
+		unsigned path[PATH_MAX_COUNT], count = make_path(reference, stack, path), first, last;
 
 		if (!contains(path, count, identity))
 			continue;
@@ -483,13 +525,21 @@ static void compare_lines(struct profile *profile, const struct reference *refer
 	for (unsigned i = WORDS; i < WORDS + MODULES * NAMES; i++) {
 		struct function function = profile_get_function(profile, numbers[i]);
 		uint64_t best = 0;
+		bool has_frames = false;
 
 		if (numbers[i] == UINT32_MAX)
 			continue;
-		for (unsigned word = 0; word < WORDS; word++)
+		for (unsigned word = 0; word < WORDS; word++) {
+			has_frames |= identify(reference, word) == i;
 			if (identify(reference, word) == i && selfs[word] > best)
 				best = selfs[word];
+		}
 		assert_in_range(function.line, 1, WORDS);
+		if (!has_frames) {
+			/* Where others are inlined into it. */
+			assert_int_equal(atoi(function.file), atoi(function.name + 4));
+			continue;
+		}
 		assert_int_equal(identify(reference, function.line - 1), i);
 		assert_int_equal(selfs[function.line - 1], best);
 		assert_int_equal(atoi(function.file), reference->names[function.line - 1]);
@@ -530,8 +580,13 @@ static void run(uint64_t seed, unsigned samples, unsigned check_every)
 	assert_null(profile_create(&profile));
 	assert_null(tree_create(profile, TREE_TOP_DOWN, &down));
 	assert_null(tree_create(profile, TREE_BOTTOM_UP, &up));
-	for (unsigned word = 0; word < WORDS; word++)
+	for (unsigned word = 0; word < WORDS; word++) {
 		reference->names[word] = get_random(NAMES + 1);
+		/* What has no name is inlined into nothing. */
+		for (unsigned i = 0; i < AROUND_MAX; i++)
+			reference->around[word][i] =
+				reference->names[word] == NAMES || get_random(2) ? NAMES : get_random(NAMES);
+	}
 	for (unsigned s = 0; s < POOL; s++)
 		make_stack(&reference->stacks[s]);
 	for (unsigned i = 1; i <= samples; i++) {

@@ -9,6 +9,7 @@
 #include "base/cleanup.h"
 #include "base/text.h"
 #include "export/report.h"
+#include "export/report_parts.h"
 #include "tests/support/fixture.h"
 #include "tests/support/reports.h"
 
@@ -29,7 +30,7 @@ static void test_summary_json(void **state)
 {
 	_cleanup_json_ json_t *json = parse_report(fixture, (struct report_options){.view = REPORT_SUMMARY});
 
-	assert_keys(json, "schema target duration_s cpu heap lost overhead modules");
+	assert_keys(json, "schema target duration_s cpu heap lost overhead modules events");
 	assert_int_equal(get_count(json, "schema"), 1);
 	assert_keys(get(json, "target"), "pid exe cmdline exit");
 	assert_int_equal(get_count(json, "target.pid"), 4242);
@@ -283,6 +284,30 @@ static void test_summary_text(void **state)
 	assert_in_range(get_widest(text), 60, 100);
 }
 
+/* What has no names for good is said; of the other events only JSON tells. */
+static void test_summary_events(void **state)
+{
+	_cleanup_profile_ struct profile *profile = NULL;
+	_cleanup_json_ json_t *json = NULL;
+	_cleanup_free_ char *text = NULL;
+	json_t *event;
+
+	assert_no_error(profile_create(&profile));
+	assert_no_error(profile_add_event(profile, 500000000, "attached"));
+	assert_no_error(profile_add_event(profile, 2500000000,
+					  "liba.so: set aside: reading its names killed two workers"));
+	text = write_report(profile, (struct report_options){.view = REPORT_SUMMARY});
+	assert_contains(text, "\n  note      liba.so: set aside: reading its names killed two workers\n");
+	assert_null(strstr(text, "attached"));
+	json = parse_report(profile, (struct report_options){.view = REPORT_SUMMARY});
+	assert_int_equal(json_array_size(get(json, "events")), 2);
+	event = json_array_get(get(json, "events"), 1);
+	assert_keys(event, "at_s text");
+	assert_true(get_real(event, "at_s") == 2.5);
+	assert_string_equal(get_text(event, "text"),
+			    "liba.so: set aside: reading its names killed two workers");
+}
+
 /* A command is shown as it was given, cut at its end: its brackets are no parameters of a C++ name. */
 static void test_summary_text_command(void **state)
 {
@@ -522,6 +547,36 @@ static void test_deep_tree(void **state)
 
 /* ---- errors ---- */
 
+/* What tells least goes first: template and other arguments, the return type, namespaces. */
+static void test_names_that_are_too_long(void **state)
+{
+	static const struct {
+		const char *name, *shown;
+		size_t width;
+	} names[] = {
+		{"void std::sort<int*>(int*, int*)", "void std::sort<int*>(int*, int*)", 40},
+		{"void std::sort<int*>(int*, int*)", "void std::sort<…>(int*, int*)", 30},
+		{"void std::sort<int*>(int*, int*)", "void std::sort<…>(…)", 20},
+		{"void std::sort<int*>(int*, int*)", "std::sort<…>(…)", 15},
+		{"__gnu_cxx::__normal_iterator<int*, std::vector<int> >::operator--()",
+		 "__normal_iterator<…>::operator--()", 40},
+		{"bool a::b::operator()<int>(int) const", "b::operator()<…>(…) const", 26},
+		{"f(std::function<void ()>, (anonymous namespace)::g)", "f(…)", 10},
+		{"(anonymous namespace)::make_it_so(int, int)", "(anonymous namespace)::make_it_so(…)", 40},
+		{"a_function_of_c_with_a_long_name", "a_funct…ng_name", 15},
+	};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		char text[256] = "";
+		FILE *stream = fmemopen(text, sizeof(text), "w");
+
+		assert_non_null(stream);
+		report_put_text(names[i].name, names[i].width, stream);
+		fclose(stream);
+		assert_string_equal(text, names[i].shown);
+	}
+}
+
 static void test_full_stream(void **state)
 {
 	for (enum report_view view = REPORT_SUMMARY; view <= REPORT_TREE; view++) {
@@ -575,6 +630,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_summary_json),
+		cmocka_unit_test(test_names_that_are_too_long),
 		cmocka_unit_test(test_summary_json_closes_accounts),
 		cmocka_unit_test(test_summary_json_modules),
 		cmocka_unit_test(test_summary_json_broken),
@@ -582,6 +638,7 @@ int main(void)
 		cmocka_unit_test(test_summary_json_without_figures),
 		cmocka_unit_test(test_summary_text),
 		cmocka_unit_test(test_summary_text_command),
+		cmocka_unit_test(test_summary_events),
 		cmocka_unit_test(test_summary_text_broken),
 		cmocka_unit_test(test_summary_text_whole),
 		cmocka_unit_test(test_hot_json),

@@ -200,8 +200,8 @@ static void test_round_trip_of_heap_facts(void **state)
 	assert_equal(profile, read);
 }
 
-/* What a kiln before the heap has written: the same file without what came since. */
-static void make_old(const char *file)
+/* What an older kiln has written: the same file without what came since. */
+static void make_old(const char *file, uint32_t schema)
 {
 	char sql[2048];
 	sqlite3 *db;
@@ -211,16 +211,18 @@ static void make_old(const char *file)
 		const struct schema_object *object = &snapshot_schema[i];
 		bool is_view = !strcmp(object->type, "view");
 
-		if (!schema_object_is_in(object, SNAPSHOT_SCHEMA) || (!is_view && object->first == 1))
+		if (!schema_object_is_in(object, SNAPSHOT_SCHEMA) || (!is_view && object->first <= schema))
 			continue;
 		snprintf(sql, sizeof(sql), "DROP %s %s", object->type, object->name);
 		assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
 	}
 	for (size_t i = 0; i < snapshot_schema_count; i++)
-		if (!strcmp(snapshot_schema[i].type, "view") && schema_object_is_in(&snapshot_schema[i], 1))
+		if (!strcmp(snapshot_schema[i].type, "view") &&
+		    schema_object_is_in(&snapshot_schema[i], schema))
 			assert_int_equal(sqlite3_exec(db, snapshot_schema[i].sql, NULL, NULL, NULL),
 					 SQLITE_OK);
-	assert_int_equal(sqlite3_exec(db, "PRAGMA user_version = 1", NULL, NULL, NULL), SQLITE_OK);
+	snprintf(sql, sizeof(sql), "PRAGMA user_version = %u", schema);
+	assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
 	sqlite3_close(db);
 }
 
@@ -230,11 +232,22 @@ static void test_old_schema(void **state)
 
 	assert_no_error(fixture_profile_create(&profile));
 	assert_no_error(snapshot_write(profile, target));
-	make_old(target);
+	make_old(target, 1);
 	assert_int_equal(query(target, "SELECT count(*) FROM sqlite_schema"), 15);
 	assert_no_error(snapshot_read(target, &read));
 	assert_null(profile_get_heap(read));
 	assert_equal(profile, read);
+}
+
+static void test_schema_without_inlines(void **state)
+{
+	_cleanup_profile_ struct profile *read = NULL;
+
+	assert_no_error(snapshot_write(fixture, target));
+	make_old(target, 2);
+	assert_no_error(snapshot_read(target, &read));
+	assert_non_null(profile_get_heap(read));
+	assert_equal(fixture, read);
 }
 
 /* ---- for people with sqlite3 ---- */
@@ -279,7 +292,7 @@ static void test_views(void **state)
 	assert_int_equal(query(path, "SELECT max(rss_bytes) / 1048576 FROM timeline"), 1185);
 	assert_int_equal(query(path, "SELECT value FROM heap WHERE key = 'live_bytes'"), sum.live_bytes);
 	assert_int_equal(query(path, "SELECT count(*) FROM frames WHERE function IS NULL"), 0);
-	assert_int_equal(query(path, "PRAGMA user_version"), 2);
+	assert_int_equal(query(path, "PRAGMA user_version"), 3);
 	assert_int_equal(query(path, "PRAGMA application_id"), 0x6b696c6e);
 }
 
@@ -571,6 +584,7 @@ int main(void)
 		cmocka_unit_test(test_round_trip_of_heap_counters),
 		cmocka_unit_test(test_round_trip_of_heap_facts),
 		cmocka_unit_test(test_old_schema),
+		cmocka_unit_test(test_schema_without_inlines),
 		cmocka_unit_test(test_views),
 		cmocka_unit_test(test_child_writes),
 		cmocka_unit_test(test_child_tells_errors),

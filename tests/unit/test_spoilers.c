@@ -83,7 +83,7 @@ static void name_all(struct profile *profile)
 
 			name.function_length = (size_t)snprintf(text, sizeof(text), "f%llx",
 								(unsigned long long)offsets[i] >> 8);
-			profile_set_name(profile, FRAME(module, offsets[i]), &name);
+			profile_set_name(profile, FRAME(module, offsets[i]), &name, 1);
 		}
 }
 

@@ -38,6 +38,51 @@ static void test_what_is_refused(void **state)
 	check("äß€\xf0\x9f\x98\x80λ", "äß€\xf0\x9f\x98\x80λ");
 }
 
+/* Alone, and between letters, so that none of them hides behind a neighbour. */
+static void test_every_character(void **state)
+{
+	static const struct {
+		uint32_t first, last;
+	} refused[] = {
+		{0, 0x1f},	    {0x7f, 0x9f},	{0xad, 0xad},	    {0x34f, 0x34f},
+		{0x600, 0x605},	    {0x61c, 0x61c},	{0x6dd, 0x6dd},	    {0x70f, 0x70f},
+		{0x890, 0x891},	    {0x8e2, 0x8e2},	{0x115f, 0x1160},   {0x17b4, 0x17b5},
+		{0x180b, 0x180f},   {0x200b, 0x200f},	{0x2028, 0x202e},   {0x2060, 0x206f},
+		{0x3164, 0x3164},   {0xfdd0, 0xfdef},	{0xfe00, 0xfe0f},   {0xfeff, 0xfeff},
+		{0xffa0, 0xffa0},   {0xfff0, 0xfffb},	{0xfffe, 0xffff},   {0x110bd, 0x110bd},
+		{0x110cd, 0x110cd}, {0x13430, 0x1343f}, {0x1bca0, 0x1bca3}, {0x1d173, 0x1d17a},
+	};
+
+	for (uint32_t codepoint = 0; codepoint < 0x110000; codepoint++) {
+		bool is_refused = codepoint >= 0xe0000 || (codepoint & 0xfffe) == 0xfffe;
+		char text[8] = "a", out[16];
+		size_t size = text_encode(codepoint, text + 1);
+
+		if (codepoint >= 0xd800 && codepoint < 0xe000)
+			continue; /* no characters: test_broken_utf8 */
+		for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)
+			is_refused |= codepoint >= refused[i].first && codepoint <= refused[i].last;
+		text[1 + size] = 'z';
+		text_sanitize(text, size + 2, out, sizeof(out));
+		if (is_refused ? strcmp(out, "a?z") != 0 : memcmp(out, text, size + 2) != 0)
+			fail_msg("U+%04X: %s", codepoint, out);
+	}
+}
+
+/* 100 kB: what fits, whole characters, and a sign that it was cut. */
+static void test_long(void **state)
+{
+	size_t length = 100000;
+	char *text = malloc(length), out[4097];
+
+	for (size_t i = 0; i + 4 <= length; i += 4)
+		memcpy(text + i, "\xc3\xa4\x1b[", 4);
+	assert_in_range(text_sanitize(text, length, out, sizeof(out)), 4090, 4096);
+	assert_null(strchr(out, '\x1b'));
+	assert_string_equal(out + strlen(out) - 3, "…");
+	free(text);
+}
+
 static void test_broken_utf8(void **state)
 {
 	check("\xff\xfe", "??");
@@ -179,6 +224,7 @@ static void test_distance(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_every_character),	  cmocka_unit_test(test_long),
 		cmocka_unit_test(test_what_is_refused),	  cmocka_unit_test(test_broken_utf8),
 		cmocka_unit_test(test_zero_byte_inside),  cmocka_unit_test(test_cut),
 		cmocka_unit_test(test_random_bytes),	  cmocka_unit_test(test_runs),

@@ -24,7 +24,7 @@ static void set_name(struct profile *profile, char letter, const char *name)
 {
 	struct frame_name answer = {.function = name, .function_length = strlen(name)};
 
-	profile_set_name(profile, get_frame(letter), &answer);
+	profile_set_name(profile, get_frame(letter), &answer, 1);
 }
 
 /* A stack in letters, root first. Capital letters have a name from the start: their own. */

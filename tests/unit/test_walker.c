@@ -63,7 +63,7 @@ static void test_gap_and_unsupported(void **state)
 	walk_all(CODE + 0x650, STACK_BASE, 0);
 	assert_int_equal(walk.end, STACK_NO_RULE);
 	/* before and behind the table's pages */
-	mapping_add(CODE + 0x10000, CODE + 0x11000, 0x1000, MODULE, 0);
+	mapping_add(CODE + 0x10000, CODE + 0x11000, 0x0, MODULE, 0);
 	mapping_add(CODE + 0x20000, CODE + 0x21000, 0x4000, MODULE, 0);
 	walk_all(CODE + 0x10010, STACK_BASE, 0);
 	assert_int_equal(walk.end, STACK_NO_RULE);
@@ -180,6 +180,46 @@ static void test_mappings_of_another_program(void **state)
 	world.header.exec_count = 1;
 	walk_all(CODE + 0x10, STACK_BASE, 0);
 	assert_int_equal(walk.end, STACK_COMPLETE);
+}
+
+static void test_kernel_knows_more(void **state)
+{
+	uint64_t fresh = CODE + 0x100000;
+
+	/* A library that was loaded since the mappings were published. */
+	world.vma = (struct mapping){fresh, fresh + CODE_BYTES, OFFSET(CODE), MODULE, 0};
+	world.stack[0] = CODE + 0x408;
+	walk_all(fresh + 0x10, STACK_BASE, 0);
+	assert_int_equal(walk.end, STACK_COMPLETE);
+	assert_int_equal(frames[0], FRAME(MODULE, 0x10 + OFFSET(CODE)));
+	assert_int_equal(world.asked, 1);
+	/* What the list has is not asked for. */
+	walk_all(CODE + 0x10, STACK_BASE, 0);
+	assert_int_equal(walk.end, STACK_COMPLETE);
+	assert_int_equal(world.asked, 1);
+	/* Nobody knows. */
+	walk_all(fresh - 8, STACK_BASE, 0);
+	assert_int_equal(walk.end, STACK_NO_MAPPING);
+	assert_int_equal(walk.unknown_pc, fresh - 8);
+}
+
+static void test_replaced_mapping_is_asked_for(void **state)
+{
+	uint64_t other = CODE + 0x100000;
+
+	mapping_add(other, other + CODE_BYTES, OFFSET(CODE), MODULE, 0);
+	world.remap_count = 1;
+	world.remapped = other;
+	world.stack[0] = CODE + 0x408;
+	/* The caller's mapping is another one, and still good. */
+	walk_all(other + 0x10, STACK_BASE, 0);
+	assert_int_equal(walk.end, STACK_NO_MAPPING);
+	walk_all(CODE + 0x10, STACK_BASE, 0);
+	assert_int_equal(walk.end, STACK_COMPLETE);
+	world.vma = (struct mapping){other, other + CODE_BYTES, OFFSET(CODE) + 0x1000, MODULE, 0};
+	walk_all(other + 0x10, STACK_BASE, 0);
+	assert_int_equal(walk.end, STACK_COMPLETE);
+	assert_int_equal(frames[0], FRAME(MODULE, 0x1010 + OFFSET(CODE)));
 }
 
 static void test_bad_return_is_no_frame(void **state)
@@ -391,6 +431,8 @@ static uint32_t rule_at(uint64_t offset)
 	return walk_find_rule(&walk, world.table, offset);
 }
 
+#define PAGE_BYTES (1u << TABLE_PAGE_SHIFT)
+
 static void test_row_and_page_borders(void **state)
 {
 	uint64_t page = (uint64_t)FIRST_PAGE << TABLE_PAGE_SHIFT;
@@ -414,10 +456,10 @@ static void test_full_page(void **state)
 	/* a row a byte: as many as a page can have */
 	table_begin(1, 8, 64);
 	table_page();
-	for (uint32_t offset = 0; offset < 4096; offset++)
+	for (uint32_t offset = 0; offset < PAGE_BYTES; offset++)
 		table_row(offset, 1 + offset % 7);
 	table_end();
-	for (uint32_t offset = 0; offset < 4096; offset++)
+	for (uint32_t offset = 0; offset < PAGE_BYTES; offset++)
 		assert_int_equal(rule_at(page + offset), 1 + offset % 7);
 }
 
@@ -435,19 +477,19 @@ static void test_padding_and_chunk_borders(void **state)
 		table_row(0x80, RULE_LEAF);
 	table_page();
 	table_row(0, RULE_ROOT);
-	table_row(0xfff, RULE_RSP_24);
+	table_row(PAGE_BYTES - 1, RULE_RSP_24);
 	table_page();
 	table_row(0, RULE_DOWN);
 	table_end();
 	assert_int_equal(rule_at(page), RULE_RBP);
 	assert_int_equal(rule_at(page + 0x7f), RULE_RBP);
 	assert_int_equal(rule_at(page + 0x80), RULE_LEAF);
-	assert_int_equal(rule_at(page + 0xfff), RULE_LEAF);
-	assert_int_equal(rule_at(page + 0x1000), RULE_ROOT);
-	assert_int_equal(rule_at(page + 0x1ffe), RULE_ROOT);
-	assert_int_equal(rule_at(page + 0x1fff), RULE_RSP_24);
-	assert_int_equal(rule_at(page + 0x2fff), RULE_DOWN);
-	assert_int_equal(rule_at(page + 0x3000), RULE_GAP);
+	assert_int_equal(rule_at(page + PAGE_BYTES - 1), RULE_LEAF);
+	assert_int_equal(rule_at(page + PAGE_BYTES), RULE_ROOT);
+	assert_int_equal(rule_at(page + 2 * PAGE_BYTES - 2), RULE_ROOT);
+	assert_int_equal(rule_at(page + 2 * PAGE_BYTES - 1), RULE_RSP_24);
+	assert_int_equal(rule_at(page + 3 * PAGE_BYTES - 1), RULE_DOWN);
+	assert_int_equal(rule_at(page + 3 * PAGE_BYTES), RULE_GAP);
 }
 
 static void test_table_that_goes_away(void **state)
@@ -475,6 +517,8 @@ int main(void)
 		walker_test(test_leaf_in_no_mapping),
 		walker_test(test_no_mappings_at_all),
 		walker_test(test_mappings_of_another_program),
+		walker_test(test_kernel_knows_more),
+		walker_test(test_replaced_mapping_is_asked_for),
 		walker_test(test_bad_return_is_no_frame),
 		walker_test(test_return_at_the_very_end),
 		walker_test(test_leaf_is_looked_up_exactly),

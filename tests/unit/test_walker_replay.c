@@ -146,24 +146,24 @@ static void test_memory_grows_together(void **state)
 static void test_what_is_no_recording(void **state)
 {
 	static const char *const texts[] = {
-		"kiln-stack 2\n",
-		"kiln-stack 1\npc\n",
-		"kiln-stack 1\n\n",
-		"kiln-stack 1\nregisters 1 2 3\n",
-		"kiln-stack 1\nmapping 1 2 3\n",
-		"kiln-stack 1\nrule 10 1 2 3\n",
-		"kiln-stack 1\nmemory 1000\n",
-		"kiln-stack 1\nend nowhere\n",
-		"kiln-stack 1\nend \n",
-		"kiln-stack 1\nframe 10\n",
-		"kiln-stack 1\nwhat is this\n",
+		"kiln-stack 1\n",
+		"kiln-stack 2\npc\n",
+		"kiln-stack 2\n\n",
+		"kiln-stack 2\nregisters 1 2 3\n",
+		"kiln-stack 2\nmapping 1 2 3\n",
+		"kiln-stack 2\nrule 10 1 2 3\n",
+		"kiln-stack 2\nmemory 1000\n",
+		"kiln-stack 2\nend nowhere\n",
+		"kiln-stack 2\nend \n",
+		"kiln-stack 2\nframe 10\n",
+		"kiln-stack 2\nwhat is this\n",
 	};
 	static const char *const bad_tables[] = {
-		"kiln-stack 1\npage 10 4 0:0\n",			    /* no rules */
-		"kiln-stack 1\nrule 10 1 0 0 0 0 0 0 0 0\n",		    /* rule 0 is no gap */
-		"kiln-stack 1\nrule 10 0 0 0 0 0 0 0 0 0\npage 10 4 0:1\n", /* no such rule */
-		"kiln-stack 1\nrule 10 0 0 0 0 0 0 0 0 0\npage 10 4\n",	    /* no row */
-		"kiln-stack 1\nrule 10 0 0 0 0 0 0 0 0 0\npage 10 4 0:0\npage 10 3 0:0\n",
+		"kiln-stack 2\npage 10 4 0:0\n",			    /* no rules */
+		"kiln-stack 2\nrule 10 1 0 0 0 0 0 0 0 0\n",		    /* rule 0 is no gap */
+		"kiln-stack 2\nrule 10 0 0 0 0 0 0 0 0 0\npage 10 4 0:1\n", /* no such rule */
+		"kiln-stack 2\nrule 10 0 0 0 0 0 0 0 0 0\npage 10 4\n",	    /* no row */
+		"kiln-stack 2\nrule 10 0 0 0 0 0 0 0 0 0\npage 10 4 0:0\npage 10 3 0:0\n",
 	};
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(*texts) + sizeof(bad_tables) / sizeof(*bad_tables);

@@ -154,6 +154,26 @@ static void test_names_worker_is_replaced(void **state)
 	assert_int_equal(fixture->generation, 3);
 }
 
+/* A second file for one module (the names of JIT code) takes the place of the first, also in a worker that
+ * comes later; what the module has cost is not forgotten. */
+static void test_another_file_for_a_module(void **state)
+{
+	struct puppets *fixture = *state;
+
+	for (unsigned i = 0; i < 3; i++)
+		assert_null(workers_add_module(fixture->workers, GOOD, MODULE_KIND_FILE, fixture->null, 1,
+					       false));
+	while (puppets_shared->names_modules != 3)
+		puppets_wait_a_turn(fixture);
+	workers_restart_names(fixture->workers, GOOD, 1);
+	while (fixture->sockets < 2 || puppets_shared->names_starts < 2 || puppets_shared->names_modules != 1)
+		puppets_wait_a_turn(fixture);
+	assert_null(workers_add_module(fixture->workers, GOOD, MODULE_KIND_FILE, fixture->null, 1, false));
+	workers_restart_names(fixture->workers, GOOD, 2);
+	while (fixture->sockets < 3 || puppets_shared->names_starts < 3 || puppets_shared->names_modules != 0)
+		puppets_wait_a_turn(fixture);
+}
+
 static void test_smallest_first(void **state)
 {
 	struct puppets *fixture = *state;
@@ -409,6 +429,7 @@ int main(void)
 		TEST(test_babble),
 		TEST(test_names_worker_babbles),
 		TEST(test_names_worker_is_replaced),
+		TEST(test_another_file_for_a_module),
 		TEST(test_smallest_first),
 		TEST(test_without_table),
 		TEST(test_foreign_child),
