@@ -98,7 +98,7 @@ static struct error *run_verb(const struct options *options, char *const *argv, 
 	case VERB_REPORT:
 		return run_report(options);
 	case VERB_SYMBOLIZE:
-		return symbolize_run(options);
+		return symbolize_run(options, ret_status);
 	case VERB_ANNOTATE:
 		return annotate_run(options);
 	case VERB_DOCTOR:

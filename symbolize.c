@@ -1,6 +1,7 @@
-/* The file is hostile input: this process only opens it. A worker reads it, in its sandbox, as it does for a
- * live session; a second one waits for the case that the first one dies or hangs. Then this process has no
- * right left that the user has not got. */
+/* The file is hostile input: a worker reads it, in its sandbox, as it does for a live session; a second one
+ * waits for the case that the first one dies or hangs. As there, three kinds of process: the one that the
+ * shell waits for opens the file, starts the others and ends them; the interface, with the rights of the
+ * invoking user, asks, prints and reads nothing but what it is told; the workers have nobody's. */
 #include "symbolize.h"
 
 #include "base/channel.h"
@@ -9,33 +10,42 @@
 #include "bpf/events.h"
 #include "bpf/privileges.h"
 #include "bpf/supervisor.h"
+#include "live.h"
 #include "symbolizer/symbolizer.h"
 
 #include <ctype.h>
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #define MODULE	      MODULE_FIRST_FILE
 #define WORKERS	      2 /* the client sets a module aside when it has cost so many */
 #define INPUT_BYTES   65536
 #define LAST_WORDS_MS 1000
 
+/* From the supervisor to the interface: a worker's two sockets; and the file. */
+enum handing { HANDING_WORKER = 1, HANDING_FILE };
+
 struct symbolize {
+	const struct options *options;
 	const char *path; /* of the file, as given */
 	int fd;
 	uint64_t size_bytes;
 	struct loop *loop;
+	struct channel *peer; /* between supervisor and interface */
 	struct symbolizer_client *client;
 	struct symbolizer_worker {
 		struct symbolize *symbolize;
-		struct child child;
 		int names_fd;	       /* -1: handed to the client */
-		struct channel *probe; /* what the probe is to a worker, this process is here */
+		struct channel *probe; /* what the probe is to a worker, the interface is here */
 	} workers[WORKERS];
-	unsigned started; /* how many workers have been asked */
+	unsigned handed;  /* how many workers have come */
+	unsigned started; /* how many have been asked */
 	bool is_set_aside;
 	struct loop_source *last_words;
 	uint64_t addresses[NAMES_REQUEST_MAX];
@@ -139,34 +149,6 @@ static void on_worker_closed(void *arg)
 
 	if (worker == &symbolize->workers[symbolize->started - 1] && !symbolize->is_set_aside)
 		start_next(symbolize);
-}
-
-/* Both are forked now: later this process may not. */
-static struct error *fork_workers(struct symbolize *symbolize)
-{
-	struct error *error = NULL;
-
-	for (unsigned i = 0; i < WORKERS && !error; i++) {
-		struct symbolizer_worker *worker = &symbolize->workers[i];
-
-		worker->symbolize = symbolize;
-		error = supervisor_fork_worker(symbolizer_worker_main, true, &worker->child,
-					       &worker->names_fd);
-		if (!error)
-			error = channel_create(symbolize->loop, worker->child.socket, ignore_message,
-					       on_worker_closed, worker, &worker->probe);
-	}
-	return error;
-}
-
-static struct error *drop_rights(void)
-{
-	_cleanup_free_ char *home = NULL;
-	uid_t uid;
-	gid_t gid;
-	struct error *error = privileges_find_invoker(&uid, &gid, &home);
-
-	return error ? error : privileges_drop_to_user(uid, gid);
 }
 
 /* ---- questions ---- */
@@ -310,16 +292,90 @@ static struct error *answer_arguments(struct symbolize *symbolize, const struct 
 	return error ? error : answer(symbolize);
 }
 
-/* ---- the file ---- */
+/* ---- the interface ---- */
+
+static void on_handed(void *arg, struct message *message)
+{
+	struct symbolize *symbolize = arg;
+	struct symbolizer_worker *worker = &symbolize->workers[symbolize->handed];
+
+	if (message->type == HANDING_FILE) {
+		symbolize->fd = take_fd(&message->fds[0]);
+		loop_quit(symbolize->loop, 0);
+		return;
+	}
+	worker->symbolize = symbolize;
+	worker->names_fd = take_fd(&message->fds[1]);
+	/* Without memory for it: as a worker that has ended. */
+	error_destroy(channel_create(symbolize->loop, take_fd(&message->fds[0]), ignore_message,
+				     on_worker_closed, worker, &worker->probe));
+	symbolize->handed++;
+}
+
+static void on_supervisor_closed(void *arg)
+{
+	struct symbolize *symbolize = arg;
+
+	loop_quit(symbolize->loop, 0);
+}
+
+static struct error *prepare(struct symbolize *symbolize, int supervisor_fd)
+{
+	static const struct symbolizer_client_ops ops = {on_named, on_info, on_stuck, NULL};
+	_cleanup_free_ char *path = NULL;
+	struct error *error = loop_create(&symbolize->loop);
+
+	if (!error)
+		error = channel_create(symbolize->loop, supervisor_fd, on_handed, on_supervisor_closed,
+				       symbolize, &symbolize->peer);
+	if (!error)
+		error = loop_add_timer(symbolize->loop, 0, 0, give_up, symbolize, &symbolize->last_words);
+	if (!error)
+		error = symbolizer_client_create(symbolize->loop, &ops, symbolize, &symbolize->client);
+	if (!error)
+		error = symbolizer_client_set_module(symbolize->client, MODULE, symbolize->size_bytes);
+	/* Debug files lie beside the file itself, not beside a link to it. */
+	path = realpath(symbolize->path, NULL);
+	if (!error && path)
+		error = symbolizer_client_set_module_path(symbolize->client, MODULE, path);
+	if (!error)
+		loop_run(symbolize->loop);
+	if (!error && symbolize->handed != WORKERS)
+		error = error_create(ERROR_GENERAL, 0, NULL, "the process that starts the workers has ended");
+	return error;
+}
+
+static int interface_main(void *arg, int supervisor_fd)
+{
+	struct symbolize *symbolize = arg;
+	struct error *error;
+
+	/* When the supervisor goes nobody is left to end a worker that hangs. */
+	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	error = prepare(symbolize, supervisor_fd);
+	if (!error) {
+		start_next(symbolize);
+		error = symbolize->options->address_count ? answer_arguments(symbolize, symbolize->options)
+							  : answer_input(symbolize);
+	}
+	if (symbolize->bad_lines)
+		fprintf(stderr, "kiln: stdin: %zu lines are no addresses\n", symbolize->bad_lines);
+	/* All else goes with the process. */
+	return live_print_error(error);
+}
+
+/* ---- the supervisor ---- */
 
 /* A few constants at the front: everything else of it is the worker's. */
-static struct error *check_file(struct symbolize *symbolize)
+static struct error *open_file(struct symbolize *symbolize)
 {
 	const unsigned char kind[] = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB};
 	struct stat status;
 	Elf64_Ehdr header;
 
-	if (fstat(symbolize->fd, &status))
+	/* O_NONBLOCK: a FIFO must not hold us. */
+	symbolize->fd = open(symbolize->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	if (symbolize->fd < 0 || fstat(symbolize->fd, &status))
 		return error_create(ERROR_GENERAL, errno, NULL, "%s", symbolize->path);
 	if (!S_ISREG(status.st_mode))
 		return error_create(ERROR_BAD_FILE, 0, NULL, "%s: not a regular file", symbolize->path);
@@ -331,61 +387,76 @@ static struct error *check_file(struct symbolize *symbolize)
 	return NULL;
 }
 
-static struct error *run(struct symbolize *symbolize, const struct options *options)
-{
-	static const struct symbolizer_client_ops ops = {on_named, on_info, on_stuck, NULL};
-	_cleanup_free_ char *path = NULL;
-	struct error *error;
+struct family {
+	struct child workers[WORKERS], interface;
+	int names_fds[WORKERS];
+};
 
-	/* O_NONBLOCK: a FIFO must not hold us. */
-	symbolize->fd = open(symbolize->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	if (symbolize->fd < 0)
-		return error_create(ERROR_GENERAL, errno, NULL, "%s", symbolize->path);
-	error = check_file(symbolize);
+static struct error *fork_family(struct symbolize *symbolize, struct family *family)
+{
+	_cleanup_free_ char *home = NULL;
+	struct error *error;
+	uid_t uid;
+	gid_t gid;
+
+	error = privileges_find_invoker(&uid, &gid, &home);
+	for (unsigned i = 0; i < WORKERS && !error; i++)
+		error = supervisor_fork_worker(symbolizer_worker_main, true, &family->workers[i],
+					       &family->names_fds[i]);
 	if (!error)
-		error = loop_create(&symbolize->loop);
-	if (!error)
-		error = fork_workers(symbolize);
-	if (!error)
-		error = drop_rights();
-	if (!error)
-		error = loop_add_timer(symbolize->loop, 0, 0, give_up, symbolize, &symbolize->last_words);
-	if (!error)
-		error = symbolizer_client_create(symbolize->loop, &ops, symbolize, &symbolize->client);
-	if (!error)
-		error = symbolizer_client_set_module(symbolize->client, MODULE, symbolize->size_bytes);
-	/* Debug files lie beside the file itself, not beside a link to it. */
-	path = realpath(symbolize->path, NULL);
-	if (!error && path)
-		error = symbolizer_client_set_module_path(symbolize->client, MODULE, path);
-	if (error)
-		return error;
-	start_next(symbolize);
-	return options->address_count ? answer_arguments(symbolize, options) : answer_input(symbolize);
+		error = supervisor_fork_interface(uid, gid, interface_main, symbolize, &family->interface);
+	return error ? error : privileges_keep_least(PRIVILEGES_KEEP_FORKING);
 }
 
-struct error *symbolize_run(const struct options *options)
+/* The channel stays open: its end is the sign for the other side that this one has gone. */
+static struct error *hand_over(struct symbolize *symbolize, struct family *family)
 {
-	struct symbolize *symbolize = calloc(1, sizeof(*symbolize));
-	struct error *error;
+	struct error *error = loop_create(&symbolize->loop);
 
-	if (!symbolize)
-		return error_create(ERROR_GENERAL, ENOMEM, NULL, "symbolize");
-	symbolize->path = options->file;
-	symbolize->fd = -1;
-	for (unsigned i = 0; i < WORKERS; i++)
-		symbolize->workers[i].names_fd = -1;
-	error = run(symbolize, options);
-	if (symbolize->bad_lines)
-		fprintf(stderr, "kiln: stdin: %zu lines are no addresses\n", symbolize->bad_lines);
-	symbolizer_client_destroy(symbolize->client);
-	/* Workers end with this process at the latest. */
-	for (unsigned i = 0; i < WORKERS; i++) {
-		channel_destroy(symbolize->workers[i].probe);
-		cleanup_close(&symbolize->workers[i].names_fd);
+	if (!error)
+		error = channel_create(symbolize->loop, take_fd(&family->interface.socket), ignore_message,
+				       on_supervisor_closed, symbolize, &symbolize->peer);
+	for (unsigned i = 0; i < WORKERS && !error; i++) {
+		const int sockets[2] = {family->workers[i].socket, family->names_fds[i]};
+
+		error = channel_send(symbolize->peer, HANDING_WORKER, NULL, 0, sockets, 2);
 	}
-	loop_destroy(symbolize->loop);
-	cleanup_close(&symbolize->fd);
-	free(symbolize);
+	return error ? error : channel_send(symbolize->peer, HANDING_FILE, NULL, 0, &symbolize->fd, 1);
+}
+
+/* The interface has no rights over the workers, and a hanging one does not see that its sockets are closed.
+ */
+static void end_family(struct family *family)
+{
+	cleanup_close(&family->interface.socket);
+	for (unsigned i = 0; i < WORKERS; i++) {
+		cleanup_close(&family->workers[i].socket);
+		cleanup_close(&family->names_fds[i]);
+		if (family->workers[i].pid <= 0)
+			continue;
+		kill(family->workers[i].pid, SIGKILL);
+		waitpid(family->workers[i].pid, NULL, 0);
+	}
+}
+
+struct error *symbolize_run(const struct options *options, int *ret_status)
+{
+	struct family family = {{{.socket = -1}, {.socket = -1}}, {.socket = -1}, {-1, -1}};
+	struct symbolize symbolize = {.options = options, .path = options->file, .fd = -1};
+	struct error *error;
+	int status = 0;
+
+	error = open_file(&symbolize);
+	if (!error)
+		error = fork_family(&symbolize, &family);
+	if (!error)
+		error = hand_over(&symbolize, &family);
+	if (!error && waitpid(family.interface.pid, &status, 0) < 0)
+		error = error_create(ERROR_GENERAL, errno, NULL, "waitpid");
+	*ret_status = WIFEXITED(status) ? WEXITSTATUS(status) : ERROR_GENERAL;
+	end_family(&family);
+	channel_destroy(symbolize.peer);
+	loop_destroy(symbolize.loop);
+	cleanup_close(&symbolize.fd);
 	return error;
 }

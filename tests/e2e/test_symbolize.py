@@ -281,13 +281,13 @@ def test_rights():
     environment = dict(os.environ, SUDO_UID="1234", SUDO_GID="1235") if is_root else None
     with conversation(HOT_SPLIT, env=environment) as process:
         ask_one(process, main)
-        workers = children(process.pid)
+        *workers, interface = children(process.pid)
         h.expect(len(workers) == 2, workers)
-        for pid in [process.pid, *workers]:
+        for pid in [interface, *workers]:
             status = status_of(pid)
             h.expect(int(status["CapEff"], 16) == int(status["CapPrm"], 16) == 0, f"{pid}: {status}")
             if is_root:
-                uid = "65534" if pid in workers else "1234"
+                uid = "1234" if pid == interface else "65534"
                 h.expect(set(status["Uid"].split()) == {uid}, f"{pid}: {status['Uid']}")
         # The one that reads is in its sandbox; it has its sockets, its loop and the file, and no other.
         reader = workers[0]
@@ -301,7 +301,7 @@ def test_worker_that_dies():
     main = symbol_address(HOT_SPLIT, "main")
     with conversation(HOT_SPLIT) as process:
         expected = ask_one(process, main)
-        first, second = children(process.pid)
+        first, second, _ = children(process.pid)
         os.kill(first, signal.SIGKILL)
         h.expect(ask_one(process, main) == expected, "the second worker says something else")
         os.kill(second, signal.SIGSTOP)
@@ -312,6 +312,27 @@ def test_worker_that_dies():
         h.expect(process.wait(20) == 0, "exit")
         h.expect("set aside" in process.stderr.read(), "no word about it")
         process.stdin = open(os.devnull, "w", encoding="ascii")
+        # Also the one that hangs has gone with it.
+        h.expect(not os.path.exists(f"/proc/{second}"), "a worker is left")
+
+
+def test_nothing_is_left():
+    """Whichever of them is killed, the others end, also a worker that hangs."""
+    for victim in range(2):
+        with conversation(HOT_SPLIT) as process:
+            ask_one(process, symbol_address(HOT_SPLIT, "main"))
+            first, second, interface = family = children(process.pid)
+            os.kill(second, signal.SIGSTOP)
+            os.kill(interface if victim else process.pid, signal.SIGKILL)
+            h.wait_until(lambda: not any(is_alive(pid) for pid in family), f"the end of {family}")
+            process.wait(10)
+
+
+def is_alive(pid):
+    try:
+        return not status_of(pid)["State"].startswith("Z")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def test_damaged_files():
