@@ -43,3 +43,19 @@ bool wrappers_contain(const struct heap_wrappers *wrappers, uint64_t frame)
 
 	return place < wrappers->ranges.count && wrappers->ranges.items[place].start <= frame;
 }
+
+bool wrappers_is_inlined(const char *name, size_t length)
+{
+	static const char *const allocators[] = {
+		"std::allocator<",	  "std::__new_allocator<",	"__gnu_cxx::new_allocator<",
+		"std::allocator_traits<", "__gnu_cxx::__alloc_traits<",
+	};
+	static const char new[] = "operator new";
+
+	if (length >= strlen(new) && !memcmp(name, new, strlen(new)))
+		return true;
+	for (size_t i = 0; i < sizeof(allocators) / sizeof(*allocators); i++)
+		if (length > strlen(allocators[i]) && !memcmp(name, allocators[i], strlen(allocators[i])))
+			return memmem(name, length, "::allocate(", strlen("::allocate(")) != NULL;
+	return false;
+}

@@ -20,4 +20,8 @@ struct heap_wrappers {
 bool wrappers_add(struct heap_wrappers *wrappers, uint64_t start, uint64_t end);
 bool wrappers_contain(const struct heap_wrappers *wrappers, uint64_t frame);
 
+/* Whether a function that is inlined somewhere only passes an allocation on, by its name: operator new, what
+ * C++'s containers call. It belongs to the allocator, as the wrappers do. */
+bool wrappers_is_inlined(const char *name, size_t length);
+
 #endif

@@ -57,7 +57,9 @@ void names_join_again(struct profile *profile);
 void names_add_self(struct profile *profile, uint32_t frame, uint64_t count);
 /* The frame that a function shows; 0 none. */
 uint32_t names_get_best(struct profile *profile, uint32_t function);
-/* Gives a frame the name that it has in another profile, if it has one there. false: memory is short. */
+/* Gives a frame of a heap's profile the name that it has in its owner's, if it has one there. false: memory
+ * is short.
+ */
 bool names_copy(struct profile *profile, const struct profile *from, uint64_t frame);
 
 /* ---- ask_again.c, for names.c ---- */

@@ -5,6 +5,7 @@
  * nothing.
  */
 #include "profile/heap_internal.h"
+#include "profile/heap_wrappers.h"
 #include "profile/internal.h"
 
 #include <stdio.h>
@@ -380,20 +381,24 @@ static struct frame_name get_level(const struct profile *profile, uint32_t funct
 	return name;
 }
 
-/* Texts are interned anew: two profiles have two stores. */
+/* To the heap's profile, where functions that only pass an allocation on are folded into their callers. Texts
+ * are interned anew: two profiles have two stores. */
 bool names_copy(struct profile *profile, const struct profile *from, uint64_t word)
 {
 	const struct frame_entry *frame = &from->stacks.frames.items[stacks_find_frame(&from->stacks, word)];
 	const struct inline_site *sites = from->inlines.items.items;
 	struct frame_name levels[NAME_LEVELS_MAX];
-	size_t count = 0;
+	size_t count = 0, first = 0;
 
 	if (frame->state != FRAME_NAMED)
 		return true;
 	levels[count++] = get_level(from, frame->function, frame->file, frame->line);
 	for (uint32_t site = frame->site; site; site = sites[site].outer)
 		levels[count++] = get_level(from, sites[site].function, sites[site].file, sites[site].line);
-	profile_set_name(profile, word, levels, count);
+	while (count - first > 1 && levels[first].function &&
+	       wrappers_is_inlined(levels[first].function, levels[first].function_length))
+		first++;
+	profile_set_name(profile, word, levels + first, count - first);
 	return profile->stacks.frames.items[stacks_find_frame(&profile->stacks, word)].state == FRAME_NAMED;
 }
 

@@ -375,6 +375,30 @@ static void name_frame(struct profile *profile, uint64_t frame, const char *func
 	profile_set_name(profile, frame, &name, 1);
 }
 
+static void test_inlined_allocators(void **state)
+{
+	static const char *const folded[] = {
+		"operator new(unsigned long)",
+		"operator new[](unsigned long)",
+		"std::allocator<int>::allocate(unsigned long)",
+		"__gnu_cxx::new_allocator<std::pair<int, int> >::allocate(unsigned long, void const*)",
+		"std::allocator_traits<std::allocator<int> >::allocate(std::allocator<int>&, unsigned long)",
+	};
+	static const char *const kept[] = {
+		"operator delete(void*)",
+		"operator()",
+		"std::allocator<int>::deallocate(int*, unsigned long)",
+		"std::vector<int, std::allocator<int> >::push_back(int const&)",
+		"my_operator new",
+		"",
+	};
+
+	for (size_t i = 0; i < sizeof(folded) / sizeof(*folded); i++)
+		assert_true(wrappers_is_inlined(folded[i], strlen(folded[i])));
+	for (size_t i = 0; i < sizeof(kept) / sizeof(*kept); i++)
+		assert_false(wrappers_is_inlined(kept[i], strlen(kept[i])));
+}
+
 static void test_names_come_from_the_owner(void **state)
 {
 	_cleanup_books_ struct books books = make_books();
@@ -746,6 +770,7 @@ int main(void)
 		cmocka_unit_test(test_odd_input),
 		cmocka_unit_test(test_wrappers_belong_to_the_allocator),
 		cmocka_unit_test(test_ends),
+		cmocka_unit_test(test_inlined_allocators),
 		cmocka_unit_test(test_names_come_from_the_owner),
 		cmocka_unit_test(test_names_come_after_a_merge),
 		cmocka_unit_test(test_two_frames_of_one_function),
