@@ -1,5 +1,6 @@
 /* The model of the heap: what the kernel's counters and stacks become, name by name and metric by metric. */
 #include "profile/heap.h"
+#include "profile/heap_wrappers.h"
 #include "profile/internal.h"
 
 #include <setjmp.h>
