@@ -355,11 +355,14 @@ static void clean_up(struct annotating *annotating)
 	free(annotating->why);
 }
 
-struct error *annotate_run(const struct options *options)
+struct error *annotate_run(const struct options *options, int *ret_status)
 {
 	struct annotating annotating = {.options = options};
-	struct error *error = prepare_sources(&annotating);
+	struct error *error;
 
+	if (!worker_guard(ret_status))
+		return NULL;
+	error = prepare_sources(&annotating);
 	if (!error)
 		error = snapshot_read(options->file, &annotating.profile);
 	if (!error)

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "options.h"
 
-struct error *annotate_run(const struct options *options);
+/* *ret_status: of the process, when there is no error. */
+struct error *annotate_run(const struct options *options, int *ret_status);
 
 #endif

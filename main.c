@@ -100,7 +100,7 @@ static struct error *run_verb(const struct options *options, char *const *argv, 
 	case VERB_SYMBOLIZE:
 		return symbolize_run(options, ret_status);
 	case VERB_ANNOTATE:
-		return annotate_run(options);
+		return annotate_run(options, ret_status);
 	case VERB_DOCTOR:
 		return probe_doctor(options->pid, sandbox_trial_main, ret_status);
 	default:

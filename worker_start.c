@@ -7,7 +7,43 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
+#include <unistd.h>
+
+/* Also workers of a process that has gone: they are ours then. */
+static void end_children(void)
+{
+	_cleanup_fclose_ FILE *children = fopen("/proc/thread-self/children", "re");
+	int pid;
+
+	while (children && fscanf(children, "%d", &pid) == 1)
+		kill(pid, SIGKILL);
+	while (waitpid(-1, NULL, 0) > 0)
+		;
+}
+
+bool worker_guard(int *ret_status)
+{
+	int status = 0;
+	pid_t pid;
+
+	*ret_status = 0;
+	if (geteuid() != 0 || prctl(PR_SET_CHILD_SUBREAPER, 1))
+		return true;
+	pid = fork();
+	/* Without a second process a worker that hangs stays behind: better than no answer. */
+	if (pid <= 0)
+		return true;
+	/* ^C is for the other one, which ends. */
+	signal(SIGINT, SIG_IGN);
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	end_children();
+	*ret_status = WIFEXITED(status) ? WEXITSTATUS(status) : ERROR_GENERAL;
+	return false;
+}
 
 struct started_worker {
 	struct child child;
@@ -49,8 +85,7 @@ void worker_stop(struct started_worker *worker)
 {
 	if (!worker)
 		return;
-	/* It ends when its socket closes; one that hangs dies with us (PR_SET_PDEATHSIG), also when we are no
-	 * longer root and may not kill it. */
+	/* It ends when its socket closes; one that hangs is ended by worker_guard(), where we may not. */
 	channel_destroy(worker->channel);
 	if (worker->child.pid > 0 && kill(worker->child.pid, SIGKILL) == 0)
 		waitpid(worker->child.pid, NULL, 0);

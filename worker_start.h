@@ -11,9 +11,16 @@
 #include "base/loop.h"
 #include "symbolizer/frame.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct started_worker;
+
+/* As root, before anything else: forks. What goes on (true) may drop its rights later; the other process
+ * keeps them, waits for it, ends what it has left behind, and has its exit status in *ret_status (false):
+ * somebody who has no rights any more cannot end a worker that hangs, nor does that die with him (the kernel
+ * asks who of the two dies). Without root: true. */
+bool worker_guard(int *ret_status);
 
 struct error *worker_start(struct loop *loop, int *ret_kiln_fd, struct started_worker **ret);
 void worker_stop(struct started_worker *worker); /* NULL accepted */

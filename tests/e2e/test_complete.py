@@ -121,8 +121,8 @@ def test_inside_probed_allocators():
 
 
 def test_go_program():
-    """Go has no .eh_frame: frame pointers carry its stacks. Not those of its own threads' first functions: they begin
-    with the frame pointer of another thread."""
+    """Go has no .eh_frame: frame pointers carry its stacks, to the functions that its own table calls top frames. What
+    is lost are moments in which it goes over to another stack."""
     h.need_root()
     fzf = real.find("fzf")
     line = "line of a file: " + "abcde " * 20
@@ -133,7 +133,7 @@ def test_go_program():
         print(f"# Go: {stacks.tell()}")
         h.check_accounts(stacks.summary)
         h.expect(stacks.samples >= s.LEAST, f"only {stacks.samples} samples")
-        h.expect(stacks.completeness >= 0.99, "\n".join([stacks.tell(), *stacks.tell_broken()]))
+        h.expect(stacks.completeness >= 0.995, "\n".join([stacks.tell(), *stacks.tell_broken()]))
 
 
 if __name__ == "__main__":

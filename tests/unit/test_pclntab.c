@@ -466,10 +466,65 @@ static void test_unsorted(void **state)
 	}
 }
 
+/* Functions that nobody calls: their flag is the second byte of a field that lies elsewhere since Go 1.20. */
+static void test_roots(void **state)
+{
+	static const size_t fields[] = {0, 32, 32, 36};
+
+	for (size_t i = 0; i < LAYOUTS; i++) {
+		struct pclntab_function root;
+		struct made_table made;
+		struct pclntab table;
+		uint64_t number = 0;
+
+		made_table_make(magics[i], TEXT, functions, &made);
+		open_table(&made, &table);
+		assert_false(pclntab_next_root(&table, &number, &root));
+		if (!fields[i])
+			continue;
+		made_table_set_u32(&made, made.records[1] + made.word + fields[i], 0x0105);
+		made_table_set_u32(&made, made.records[2] + made.word + fields[i], 0xfe05);
+		made_table_set_u32(&made, made.records[4] + made.word + fields[i], 0xff00);
+		number = 0;
+		assert_true(pclntab_next_root(&table, &number, &root));
+		assert_int_equal(root.start, TEXT + 0x40);
+		assert_int_equal(number, 2);
+		assert_true(pclntab_next_root(&table, &number, &root));
+		assert_int_equal(root.start, TEXT + 0x180);
+		assert_int_equal(root.end, TEXT + 0x380);
+		assert_false(pclntab_next_root(&table, &number, &root));
+	}
+}
+
+/* They are entered by the kernel, but have interrupted somebody. */
+static void test_signal_handlers_are_no_roots(void **state)
+{
+	static const struct made_function handlers[] = {
+		{.start = 0x000, .name = "runtime.sigtramp"},
+		{.start = 0x040, .name = "runtime.cgoSigtramp"},
+		{.start = 0x080, .name = "runtime.mstart"},
+		{.start = 0x0c0},
+	};
+	struct pclntab_function root;
+	struct made_table made;
+	struct pclntab table;
+	uint64_t number = 0;
+
+	made_table_make(MADE_GO_1_20, TEXT, handlers, &made);
+	for (size_t i = 0; i < 3; i++)
+		made_table_set_u32(&made, made.records[i] + made.word + 36, 0x0100);
+	open_table(&made, &table);
+	assert_true(pclntab_next_root(&table, &number, &root));
+	assert_int_equal(root.start, TEXT + 0x80);
+	assert_false(pclntab_next_root(&table, &number, &root));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_each_layout),
+		cmocka_unit_test(test_roots),
+		cmocka_unit_test(test_signal_handlers_are_no_roots),
 		cmocka_unit_test(test_start_of_the_text_is_elsewhere),
 		cmocka_unit_test(test_no_table),
 		cmocka_unit_test(test_no_lines),
