@@ -164,6 +164,15 @@ def test_kernel_without_btf():
         expect_words(result, "BTF")
 
 
+def test_kernel_without_bpf_loop():
+    h.need_root()
+    with h.workload("hot-split") as target, h.scratch() as directory:
+        preload = {"LD_PRELOAD": os.path.join(h.WORKLOADS, "libno-bpf-loop")}
+        result = h.expect_exit(5, "record", "-d", 1, "-o", directory + "/x.kiln", "-p", target.pid, env=preload)
+        expect_words(result, "this kernel lacks the BPF helper bpf_loop", "5.17")
+        h.expect(not os.path.exists(directory + "/x.kiln"), "nothing was recorded")
+
+
 def test_bad_files():
     with h.scratch() as directory:
         for name, content in (("empty", b""), ("text", b"hello\n" * 100), ("half", b"SQLite format 3\0" + b"\0" * 50)):
@@ -205,4 +214,5 @@ def test_command_that_cannot_run():
 h.main([test_help_and_version, test_not_built_yet, test_heap_options_that_oppose_each_other,
         test_heap_that_was_not_measured_is_null, test_unknown_option_names_the_nearest, test_no_such_target, test_zombie,
         test_ambiguous_name, test_kiln_itself_is_no_target, test_a_thread_means_its_process, test_no_privilege,
-        test_32_bit_target, test_no_place_to_save_is_said_at_once, test_kernel_without_btf, test_bad_files, test_doctor, test_command_that_cannot_run])
+        test_32_bit_target, test_no_place_to_save_is_said_at_once, test_kernel_without_btf, test_kernel_without_bpf_loop,
+        test_bad_files, test_doctor, test_command_that_cannot_run])
