@@ -168,7 +168,7 @@ PROGRAMS = {
     "lazy PLT with IBT": Program("stacks-plt-ibt", [
         rf"{MAIN}(?:;many_calls(?:;{LIBRARY})*)?"],
         {rf"{MAIN};many_calls;(?:\+0x[0-9a-f]+|[^;!]*@plt)": 15,
-         rf"{MAIN};many_calls;{LIBC}": 50}),
+         rf"{MAIN};many_calls;{LIBC}": 3}),
     "vfork": Program("stacks-vfork", [
         rf"{MAIN}(?:;spawn_one(?:;{LIBRARY})*)?"],
         {rf"{MAIN};spawn_one;libc\.so\.6![^;]*vfork": 500}, cpu_s=2.4),

@@ -14,9 +14,9 @@ LINE = re.compile(r"^[> ] +([\d.]+)% ±[ \d.]{5} +([\d,]+) +(\d+)(?:  (.*))?$")
 
 
 def snapshot(directory, binary=None, seconds=2):
-    """A recording of hot-split, from a copy of it in the directory."""
-    path = os.path.join(directory, "hot-split")
-    shutil.copy2(binary or os.path.join(h.WORKLOADS, "hot-split"), path)
+    """A recording of hot-inlined, from a copy of it in the directory."""
+    path = os.path.join(directory, "hot-inlined")
+    shutil.copy2(binary or os.path.join(h.WORKLOADS, "hot-inlined"), path)
     with subprocess.Popen([path], stdout=subprocess.PIPE, text=True) as target:
         try:
             h.wait_for_words(target, "ready")
@@ -66,7 +66,7 @@ def test_inlined_function():
         own = h.function(h.report(path, "hot"), "workload_burn")["self"]
         h.expect(own > 100, "workload_burn was not sampled")
         text = h.expect_exit(0, "annotate", path, "workload_burn").stdout
-        h.expect(text.startswith("workload_burn  (hot-split)\n") and in_code(text) == own, text)
+        h.expect(text.startswith("workload_burn  (hot-inlined)\n") and in_code(text) == own, text)
         check_sums(text)
         # In the two functions that it is inlined into, and nothing else of them.
         h.expect("\ninlined into hot_three, " in text and "\ninlined into hot_one, " in text, text)
@@ -137,7 +137,7 @@ def test_stripped_binary_has_instructions_only():
     h.need_root()
     with h.scratch() as directory:
         stripped = os.path.join(directory, "stripped")
-        subprocess.run(["objcopy", "--strip-debug", os.path.join(h.WORKLOADS, "hot-split"), stripped], check=True)
+        subprocess.run(["objcopy", "--strip-debug", os.path.join(h.WORKLOADS, "hot-inlined"), stripped], check=True)
         binary, path = snapshot(directory, stripped)
         text = h.expect_exit(0, "annotate", path, "hot_three").stdout
         h.expect("no line is known" in text, text)
@@ -182,7 +182,7 @@ def test_words_and_exit_codes():
         result = h.expect_exit(1, "annotate", path, "hot_thre")
         h.expect("no function is called hot_thre" in result.stderr and "did you mean: hot_three" in result.stderr,
                  result.stderr)
-        h.expect(h.expect_exit(0, "annotate", path, "hot-split!hot_three").stdout.startswith("hot_three"), "module!name")
+        h.expect(h.expect_exit(0, "annotate", path, "hot-inlined!hot_three").stdout.startswith("hot_three"), "module!name")
         for arguments in ([], [path], [path, "a", "b"], ["--intels", path, "hot_three"]):
             h.expect_exit(2, "annotate", *arguments)
         h.expect_exit(1, "annotate", os.path.join(directory, "none"), "hot_three")
@@ -225,9 +225,9 @@ def test_under_sudo_paths_are_opened_as_the_user():
         text = h.expect_exit(0, *arguments, env=user).stdout
         h.expect(f"\n{moved}/hot-split.c\n" not in text and numbers(text, INSTRUCTION), text)
         # The binary, too.
-        os.chmod(os.path.join(directory, "hot-split"), 0o700)
+        os.chmod(os.path.join(directory, "hot-inlined"), 0o700)
         result = h.expect_exit(1, *arguments, env=user)
-        h.expect("hot-split: Permission denied" in result.stderr, result.stderr)
+        h.expect("hot-inlined: Permission denied" in result.stderr, result.stderr)
 
 
 def test_code_that_is_in_no_file():

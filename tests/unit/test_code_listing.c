@@ -167,7 +167,7 @@ static void test_objdump_agrees(void **state)
 		code_listing_destroy(listing);
 	}
 	reading_deinit(&reading);
-	locate_workload("hot-split", &workload);
+	locate_workload("hot-inlined", &workload);
 	reading_init(&reading, workload.path);
 	listing = read_symbol(&reading, &workload, false, "main", 0);
 	compare_with_objdump(&workload, listing);
@@ -262,7 +262,7 @@ static void test_levels_are_those_of_addr2line(void **state)
 {
 	struct library library;
 
-	locate_workload("hot-split", &library);
+	locate_workload("hot-inlined", &library);
 	compare_all_levels(&library, "hot_three", 2);
 	/* Three deep, with names that need demangling. */
 	assert_true(library_compile(
@@ -396,7 +396,7 @@ static void test_no_code(void **state)
 	struct library workload;
 	struct reading reading;
 
-	locate_workload("hot-split", &workload);
+	locate_workload("hot-inlined", &workload);
 	reading_init(&reading, workload.path);
 	expect_why(&reading, 0, "no code");
 	expect_why(&reading, 1ull << 40, "no code");
@@ -466,7 +466,7 @@ static void test_damaged_answers(void **state)
 	const void *message;
 	size_t size;
 
-	locate_workload("hot-split", &workload);
+	locate_workload("hot-inlined", &workload);
 	reading_init(&reading, workload.path);
 	assert_true(library_nm(&workload, false, "main", &offset, &length));
 	request.offset = offset;

@@ -33,8 +33,16 @@ static inline void workload_say(const char *words)
 	fflush(stdout);
 }
 
-/* The same work wherever it stands: a chain of dependent multiplications. A macro: what is inlined is a
- * function of its own, and the work is to be the caller's. */
+/* A chain of dependent multiplications. A macro: what is inlined is a function of its own, and the work is to
+ * be the caller's. */
+#ifdef WORKLOAD_INLINES
+static inline __attribute__((always_inline)) uint64_t workload_burn(uint64_t seed, unsigned rounds)
+{
+	for (unsigned i = 0; i < rounds; i++)
+		seed = seed * 6364136223846793005ull + 1442695040888963407ull;
+	return seed;
+}
+#else
 #define workload_burn(seed, rounds)                                                                          \
 	({                                                                                                   \
 		uint64_t workload_value = (seed);                                                            \
@@ -44,5 +52,6 @@ static inline void workload_say(const char *words)
 			workload_value = workload_value * 6364136223846793005ull + 1442695040888963407ull;   \
 		workload_value;                                                                              \
 	})
+#endif
 
 #endif
