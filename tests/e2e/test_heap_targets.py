@@ -3,6 +3,7 @@
 
 import contextlib
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -253,10 +254,15 @@ def debugger(target):
     """gdb is attached and lets it run; SIGUSR1 makes it detach."""
     command = [find("gdb"), "-nx", "-q", "-batch", "-p", str(target.pid), "-ex", "handle SIGUSR1 stop nopass",
                "-ex", "echo \\nattached\\n", "-ex", "continue", "-ex", "detach"]
-    gdb = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    gdb = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
                            env={k: v for k, v in os.environ.items() if k != "DEBUGINFOD_URLS"})
     try:
-        h.wait_for_words(gdb, "attached", 30)
+        said = b""
+        while b"\nattached\n" not in said:
+            ready, _, _ = select.select([gdb.stdout], [], [], 30)
+            more = os.read(gdb.stdout.fileno(), 4096) if ready else b""
+            h.expect(more, "gdb is attached")
+            said += more
         h.expect(status_field(target.pid, "TracerPid") == str(gdb.pid), "gdb traces it")
         h.wait_until(lambda: not is_stopped(target.pid), "gdb lets it run", 30)
         yield
