@@ -4,6 +4,7 @@
 #include "bpf/hooks.h"
 
 #include "base/cleanup.h"
+#include "base/file.h"
 #include "base/text.h"
 
 #include <errno.h>
@@ -30,23 +31,6 @@ struct check {
 	uint8_t code[INSN_CODE_BYTES];
 	size_t length; /* of code */
 };
-
-/* Reads until the end of what can be read; returns how much that was. */
-static size_t read_bytes(int fd, uint64_t offset, uint8_t *ret, size_t length)
-{
-	size_t done = 0;
-
-	while (done < length) {
-		ssize_t got = pread(fd, ret + done, length - done, (off_t)(offset + done));
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got <= 0)
-			break;
-		done += (size_t)got;
-	}
-	return done;
-}
 
 /* ---- where the file is mapped ---- */
 
@@ -86,7 +70,7 @@ static const char *compare_memory(const struct check *check, uint64_t address, s
 {
 	uint8_t memory[INSN_CODE_BYTES];
 
-	if (read_bytes(check->mem_fd, address, memory, last - first) != last - first)
+	if (file_read_at(check->mem_fd, address, memory, last - first) != last - first)
 		return HOOKS_NOT_READ;
 	for (size_t i = first; i < last; i++)
 		if (memory[i - first] != check->code[i] && !(i == trap && memory[i - first] == TRAP))
@@ -155,7 +139,7 @@ static const char *check_proposal(struct check *check, const struct hook_proposa
 		check->length = (size_t)proposal->length;
 	if (!cut_to_mappings(check))
 		return HOOKS_NOT_MAPPED;
-	check->length = read_bytes(check->request->fd, check->start, check->code, check->length);
+	check->length = file_read_at(check->request->fd, check->start, check->code, check->length);
 	if (!check->length)
 		return "its file ends before it, or cannot be read";
 	why = find_site(check, (enum heap_kind)proposal->kind, &site);

@@ -1,6 +1,7 @@
 #include "symbolizer/jitdump.h"
 
 #include "base/cleanup.h"
+#include "base/file.h"
 #include "symbolizer/code_ranges.h"
 #include "symbolizer/frame.h"
 #include "symbolizer/jitdump_lines.h"
@@ -227,27 +228,11 @@ static void take_record(struct jitdump *dump, const struct record_head *head, co
 
 /* ---- the file ---- */
 
-static size_t read_at(int fd, uint64_t offset, void *ret, size_t length)
-{
-	size_t done = 0;
-
-	while (done < length) {
-		ssize_t got = pread(fd, (char *)ret + done, length - done, (off_t)(offset + done));
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got <= 0)
-			break;
-		done += (size_t)got;
-	}
-	return done;
-}
-
 static void read_head(struct jitdump *dump, uint64_t size)
 {
 	struct file_head head;
 
-	if (size < sizeof(head) || read_at(dump->fd, 0, &head, sizeof(head)) < sizeof(head))
+	if (size < sizeof(head) || file_read_at(dump->fd, 0, &head, sizeof(head)) < sizeof(head))
 		return;
 	if (head.magic == MAGIC_SWAPPED)
 		end(dump, "the jitdump has the byte order of another machine");
@@ -269,7 +254,7 @@ static bool is_same_file(const struct jitdump *dump, uint64_t size)
 {
 	struct file_head head;
 
-	return size >= dump->parsed && read_at(dump->fd, 0, &head, sizeof(head)) == sizeof(head) &&
+	return size >= dump->parsed && file_read_at(dump->fd, 0, &head, sizeof(head)) == sizeof(head) &&
 	       !memcmp(&head, &dump->head, sizeof(head));
 }
 
@@ -319,8 +304,8 @@ void jitdump_update(struct jitdump *dump, uint64_t records_max)
 		read_head(dump, size);
 	while (dump->parsed && !dump->is_ended && dump->parsed < size) {
 		uint64_t left = size - dump->parsed;
-		size_t got = read_at(dump->fd, dump->parsed, dump->chunk,
-				     left < CHUNK_BYTES ? (size_t)left : CHUNK_BYTES);
+		size_t got = file_read_at(dump->fd, dump->parsed, dump->chunk,
+					  left < CHUNK_BYTES ? (size_t)left : CHUNK_BYTES);
 
 		if (!take_chunk(dump, got, size, &records_max))
 			return;
@@ -331,12 +316,12 @@ void jitdump_update(struct jitdump *dump, uint64_t records_max)
 
 static bool read_name(struct jitdump *dump, const struct code *code, struct jitdump_name *ret)
 {
-	size_t got = read_at(dump->fd, code->load, dump->shown, USUAL_BYTES);
+	size_t got = file_read_at(dump->fd, code->load, dump->shown, USUAL_BYTES);
 	struct load_record load;
 	size_t most, length;
 
 	if (got == USUAL_BYTES && !memchr(dump->shown + sizeof(load), '\0', got - sizeof(load)))
-		got += read_at(dump->fd, code->load + got, dump->shown + got, sizeof(dump->shown) - got);
+		got += file_read_at(dump->fd, code->load + got, dump->shown + got, sizeof(dump->shown) - got);
 	if (got <= sizeof(load))
 		return false;
 	memcpy(&load, dump->shown, sizeof(load));

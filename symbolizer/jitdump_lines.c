@@ -1,10 +1,9 @@
 #include "symbolizer/jitdump_lines.h"
 
+#include "base/file.h"
 #include "base/text.h"
 
-#include <errno.h>
 #include <string.h>
-#include <unistd.h>
 
 /* Of a name that V8 has freed. */
 #define DAMAGED_BYTES 16
@@ -27,17 +26,7 @@ static bool read_bytes(struct jitdump_lines *lines, int fd, uint64_t offset, uin
 		size = JITDUMP_LINES_BYTES_MAX;
 	if (!array_reserve(&lines->bytes, size))
 		return false;
-	lines->bytes.count = 0;
-	while (lines->bytes.count < size) {
-		ssize_t got = pread(fd, lines->bytes.items + lines->bytes.count, size - lines->bytes.count,
-				    (off_t)(offset + lines->bytes.count));
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got <= 0)
-			break;
-		lines->bytes.count += (size_t)got;
-	}
+	lines->bytes.count = file_read_at(fd, offset, lines->bytes.items, size);
 	return lines->bytes.count > 0;
 }
 

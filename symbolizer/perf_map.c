@@ -1,6 +1,7 @@
 #include "symbolizer/perf_map.h"
 
 #include "base/cleanup.h"
+#include "base/file.h"
 #include "symbolizer/code_ranges.h"
 #include "symbolizer/frame.h"
 
@@ -138,22 +139,6 @@ static void take_line(struct perf_map *map, const char *text, size_t length, uin
 
 /* ---- the file ---- */
 
-static size_t read_at(int fd, uint64_t offset, char *ret, size_t length)
-{
-	size_t done = 0;
-
-	while (done < length) {
-		ssize_t got = pread(fd, ret + done, length - done, (off_t)(offset + done));
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got <= 0)
-			break;
-		done += (size_t)got;
-	}
-	return done;
-}
-
 static void start_over(struct perf_map *map)
 {
 	code_ranges_deinit(&map->ranges);
@@ -166,16 +151,16 @@ static bool is_known(const struct perf_map *map, const char *known, size_t lengt
 {
 	char now[KNOWN_BYTES];
 
-	return read_at(map->fd, offset, now, length) == length && !memcmp(now, known, length);
+	return file_read_at(map->fd, offset, now, length) == length && !memcmp(now, known, length);
 }
 
 static void remember(struct perf_map *map)
 {
 	map->tail_length = map->parsed < KNOWN_BYTES ? (size_t)map->parsed : KNOWN_BYTES;
-	map->tail_length = read_at(map->fd, map->parsed - map->tail_length, map->tail, map->tail_length);
+	map->tail_length = file_read_at(map->fd, map->parsed - map->tail_length, map->tail, map->tail_length);
 	if (map->head_length < KNOWN_BYTES) {
 		map->head_length = map->parsed < KNOWN_BYTES ? (size_t)map->parsed : KNOWN_BYTES;
-		map->head_length = read_at(map->fd, 0, map->head, map->head_length);
+		map->head_length = file_read_at(map->fd, 0, map->head, map->head_length);
 	}
 }
 
@@ -223,7 +208,7 @@ static void read_more(struct perf_map *map, uint64_t end, const struct stat *sta
 	while (map->parsed < end) {
 		uint64_t left = end - map->parsed;
 		size_t wanted = left < CHUNK_BYTES ? (size_t)left : CHUNK_BYTES;
-		size_t got = read_at(map->fd, map->parsed, map->chunk, wanted);
+		size_t got = file_read_at(map->fd, map->parsed, map->chunk, wanted);
 		size_t done = take_bytes(map, got);
 
 		/* Less than a line: the last one. */
@@ -315,12 +300,13 @@ size_t perf_map_fold_tier(char *name, size_t length)
 /* The line may have gone, or be another one by now. */
 static bool read_name(struct perf_map *map, uint64_t address, uint64_t offset, struct perf_map_name *ret)
 {
-	size_t length = read_at(map->fd, offset, map->shown, USUAL_BYTES);
+	size_t length = file_read_at(map->fd, offset, map->shown, USUAL_BYTES);
 	const char *newline = memchr(map->shown, '\n', length);
 	struct line line;
 
 	if (!newline && length == USUAL_BYTES) {
-		length += read_at(map->fd, offset + length, map->shown + length, sizeof(map->shown) - length);
+		length += file_read_at(map->fd, offset + length, map->shown + length,
+				       sizeof(map->shown) - length);
 		newline = memchr(map->shown, '\n', length);
 	}
 	if (!parse_line(map->shown, newline ? (size_t)(newline - map->shown) : length, &line) ||

@@ -78,7 +78,7 @@ FUZZ_CFLAGS := -std=gnu11 -O1 -g -Wall -Wextra -Werror -Wno-unused-parameter -D_
 FUZZ_HEADERS := $(wildcard tests/fuzz/*.h bpf/*.h base/*.h symbolizer/*.h)
 FUZZ_walker := bpf/tables.c base/error.c
 FUZZ_text := base/text.c
-FUZZ_jit := symbolizer/perf_map.c symbolizer/jitdump.c symbolizer/jitdump_lines.c symbolizer/code_ranges.c base/error.c base/text.c
+FUZZ_jit := symbolizer/perf_map.c symbolizer/jitdump.c symbolizer/jitdump_lines.c symbolizer/code_ranges.c base/error.c base/file.c base/text.c
 # All of a worker but its process: no sockets, no sandbox.
 FUZZ_modules := $(filter-out symbolizer/client.c symbolizer/worker.c symbolizer/sandbox%.c,$(wildcard symbolizer/*.c)) \
 	$(wildcard base/*.c) bpf/tables.c

@@ -76,22 +76,6 @@ def measure_samples(pid, directory, hz, seconds):
             "complete": summary["cpu"]["stacks"]["complete"] / max(1, summary["cpu"]["samples"])}
 
 
-@contextlib.contextmanager
-def clang():
-    """One clang++ that stays busy for longer than it is recorded."""
-    with h.scratch() as directory:
-        source = directory + "/big.cc"
-        with open(source, "w", encoding="utf-8") as file:
-            file.write("#include <bits/stdc++.h>\n" + "\n".join(
-                f"struct s{i} {{ int v; bool operator<(const s{i} &o) const {{ return v < o.v; }} }}; int g{i}(int x) {{ "
-                f"std::map<s{i}, std::vector<s{i}>> m; m[s{i}{{x}}].push_back(s{i}{{x}}); return m.size(); }}"
-                for i in range(200)))
-        # The compiler itself, not a child of it.
-        with h.spawn(real.find("clang++"), "-fintegrated-cc1", "-O2", "-c", source, "-o", "/dev/null") as process:
-            h.wait_until(lambda: m.cpu_ns(process.pid) > 300_000_000, "the compiler works", 30)
-            yield process
-
-
 def mean_frames(path):
     """Frames of a stack, the mean over samples."""
     import sqlite3
@@ -113,7 +97,7 @@ def bench_sample():
     targets = [(f"recursion, {depth} deep", 999, lambda depth=depth: h.workload("recursion", depth))
                for depth in DEPTHS]
     targets += [(name, hz, program) for hz in (999, 99) for name, program in
-                (("redis-server under load", real.redis), ("python3 sorting", real.python), ("clang++ -O2", clang))]
+                (("redis-server under load", real.redis), ("python3 sorting", real.python), ("clang++ -O2", walker.clang))]
     found = {target[:2]: [] for target in targets}
     idle = []
     with h.scratch() as directory, m.Statistics():

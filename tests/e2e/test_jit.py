@@ -295,9 +295,12 @@ def test_node_jitdump():
         expect_script(path)
         places = [(row["file"], row["line"]) for row in h.report(path, "hot")["rows"]
                   if row["module"] == "[anon]" and "kiln" in row["function"]]
-        # Of what is inlined, the line of the inlined code.
-        h.expect(places and all(file == directory + "/script.js" and 2 <= line <= 4 for file, line in places),
-                 f"{places}")
+        # Of what is inlined, the line of the inlined code. None is better than one that is not proved: what node before
+        # 20 writes is not.
+        version = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout
+        told = [(file, line) for file, line in places if file]
+        h.expect(places and all(file == directory + "/script.js" and 2 <= line <= 4 for file, line in told), f"{places}")
+        h.expect(told == places or int(version.lstrip("v").partition(".")[0]) < 20, f"node {version.strip()}: {places}")
 
 
 if __name__ == "__main__":

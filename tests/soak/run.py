@@ -442,11 +442,18 @@ def soak_complete(options):
 
 # ---- a fresh system ----
 
+# Not chroot: from inside of one the kernel gives nobody namespaces.
 INSIDE = """set -e
+mount --bind "$1" "$1"
 mount -t proc proc "$1/proc"
 mount -t sysfs sys "$1/sys"
 mount --rbind /dev "$1/dev"
-exec chroot "$1" su - somebody -c "cd kiln && $2"
+cd "$1"
+mkdir -p .outside
+pivot_root . .outside
+cd /
+umount -l .outside
+exec su - somebody -c "cd kiln && $2"
 """
 
 
@@ -459,13 +466,20 @@ def apt_mirror():
     return result.stdout.split()[0]
 
 
-def end_inside(root):
-    """Ends what still runs in the fresh system."""
+def mounts_of(pid):
+    """The mount namespace of a process; None when it has ended."""
+    try:
+        return os.readlink(f"/proc/{pid}/ns/mnt")
+    except OSError:
+        return None
+
+
+def end_inside(mounts):
+    """Ends what still runs in the fresh system, which has mounts of its own."""
     for entry in os.listdir("/proc"):
-        if entry.isdigit():
+        if entry.isdigit() and mounts and mounts_of(entry) == mounts:
             with contextlib.suppress(OSError):
-                if os.readlink(f"/proc/{entry}/root").startswith(root):
-                    os.kill(int(entry), signal.SIGKILL)
+                os.kill(int(entry), signal.SIGKILL)
 
 
 def inside(root, command, limit_s):
@@ -474,14 +488,17 @@ def inside(root, command, limit_s):
     process = subprocess.Popen(["unshare", "--mount", "sh", "-c", INSIDE, "sh", root, command], text=True,
                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                start_new_session=True)
+    own = mounts_of("self")
+    h.wait_until(lambda: mounts_of(process.pid) != own, "the fresh system has its mounts")
+    mounts = mounts_of(process.pid)
     try:
         output, _ = process.communicate(timeout=limit_s)
     except subprocess.TimeoutExpired:
-        end_inside(root)
+        end_inside(mounts)
         os.killpg(process.pid, signal.SIGKILL)
         output, _ = process.communicate()
         output += f"\nended after {limit_s} s"
-    end_inside(root)
+    end_inside(mounts)
     return process.returncode, time.monotonic() - began, output
 
 
@@ -517,10 +534,11 @@ def soak_debootstrap(options):
             last = next((line for line in reversed(output.splitlines()) if re.search(r"\d+ passed", line)), "no result")
             verdicts.check("`sudo make test`", f"{last}; {seconds:.0f} s", status == 0)
             if status:
-                failed = [line.strip() for line in output.splitlines() if re.search(r"not ok \d+ - |AssertionError:", line)]
+                lines = [line.strip() for line in output.splitlines()]
+                failed = [" ".join(lines[number:number + 3]) if "AssertionError:" in line else line
+                          for number, line in enumerate(lines) if re.search(r"not ok \d+ - |AssertionError:", line)]
                 shown += "\n\n" + "\n".join(failed[:60])
     finally:
-        end_inside(root)
         shutil.rmtree(root, ignore_errors=True)
     # Names of this machine and its mirror stay out of the document.
     shown = re.sub(r"https?://\S+", "(mirror)", shown)
